@@ -1,0 +1,23 @@
+//! The append-only event log: the one source of truth, and what folds it.
+//!
+//! - [`EventLog`] is the log: [`memory`] for tests, [`embedded`] (fjall) for one machine, [`jetstream`] for a cluster.
+//!   All three are held to the suite in [`conformance`].
+//! - [`command`] is the way in: load, decide, append with the expected version.
+//! - [`project`] is the way out: a [`project::View`] is a pure fold of envelopes, kept in memory and written behind to
+//!   a [`kv::Kv`].
+//! - [`tail`] serves the log over gRPC.
+
+pub mod chain;
+pub mod command;
+pub mod conformance;
+pub mod embedded;
+pub mod envelope;
+pub mod jetstream;
+pub mod kv;
+pub mod log;
+pub mod memory;
+pub mod project;
+pub mod tail;
+
+pub use envelope::{Actor, Context, Envelope, EventType, NewEvent};
+pub use log::{Append, AppendError, Appended, Delivery, EventLog, ReadError, Subscription};

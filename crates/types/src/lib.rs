@@ -1,0 +1,18 @@
+//! Ids and value types, valid by construction: one private field, one validation, no way around it.
+//!
+//! Nothing here does I/O or reads a clock; see [`time::Clock`] for how time enters a program.
+
+pub mod id;
+pub mod name;
+pub mod setting;
+pub mod stream;
+pub mod time;
+
+pub use id::{DeviceId, EventId, GroupId, PolicyId, RequestId, TokenId};
+pub use name::{ResourceName, TenantId};
+pub use setting::{SettingId, SettingValue};
+pub use stream::{Aggregate, Positions, Service, StreamId, Version};
+pub use time::{Clock, FixedClock, SystemClock, Timestamp};
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];

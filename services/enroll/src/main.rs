@@ -1,0 +1,2 @@
+//! Starts the enroll service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Starts the identity service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Starts the policy service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Starts the report service.
+fn main() {}
