@@ -380,5 +380,5 @@ mod tests {
     }
 
     /// Recorded when the hash was chosen.
-    const PARTITIONS_OF_0_1_MAX: [u8; 3] = [0, 0, 0];
+    const PARTITIONS_OF_0_1_MAX: [u8; 3] = [144, 64, 34];
 }
