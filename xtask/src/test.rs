@@ -1,0 +1,31 @@
+//! Every check and every test, cheapest first; the test runner's summary is the last line.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::{codegen, setup, sh, tidy};
+
+/// Sets up, then checks and tests; with a filter, only those tests.
+pub(crate) fn run(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
+    setup::run(root)?;
+    let tools = setup::bin(root);
+    if filter.is_none() {
+        sh(root, "cargo", &["fmt", "--all", "--check"])?;
+        sh(root, tools.join("buf"), &["lint", "proto"])?;
+        sh(root, tools.join("buf"), &["format", "--diff", "--exit-code", "proto"])?;
+        codegen::run(root, true)?;
+        tidy::run(root)?;
+        sh(root, tools.join("cargo-deny"), &["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;
+        sh(root, "cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    }
+    // The end-to-end tests start the real programs.
+    sh(root, "cargo", &["build", "--locked", "--workspace", "--bins"])?;
+    let nextest = tools.join("cargo-nextest");
+    let nextest = nextest.to_str().context("the workspace path is not UTF-8")?;
+    let mut args = vec!["nextest", "run", "--locked", "--workspace"];
+    if let Some(filter) = filter {
+        args.extend(["-E", filter]);
+    }
+    sh(root, nextest, &args)
+}
