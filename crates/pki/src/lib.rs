@@ -1,1 +1,21 @@
-//! Muster.
+//! Keys, certificate requests, certificates, SPIFFE IDs and trust bundles; the TLS settings made of them; and the
+//! signatures of policies.
+//!
+//! `ring` does the arithmetic. Nothing here reads a clock: times come with the call.
+
+pub mod authority;
+pub mod csr;
+mod files;
+pub mod identity;
+pub mod local;
+pub mod peer;
+pub mod signing;
+pub mod spiffe;
+pub mod tls;
+
+pub use authority::{Authority, IssueError, Issued};
+pub use csr::{Csr, CsrError};
+pub use identity::Identity;
+pub use local::{AdminToken, InitOptions, LocalTrust, TrustError};
+pub use signing::{PolicySigner, PolicyVerifier, SignatureError};
+pub use spiffe::{SpiffeId, TrustDomain};

@@ -1,0 +1,186 @@
+//! The certificate authority.
+
+use std::net::IpAddr;
+
+use muster_types::{Service, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls_pki_types::CertificateDer;
+
+use crate::{Csr, SpiffeId, TrustDomain};
+
+/// Bytes of a serial number: 127 random bits, positive.
+const SERIAL_BYTES: usize = 16;
+
+/// A certificate that was issued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate in DER.
+    pub certificate_der: Vec<u8>,
+    /// Its serial number, big-endian.
+    pub serial: Vec<u8>,
+}
+
+/// Why no certificate was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The name cannot stand in a certificate.
+    #[error("{name:?} cannot stand in a certificate")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The machine gives no random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// Encoding or signing failed.
+    #[error("cannot make a certificate")]
+    Certificate(#[from] rcgen::Error),
+}
+
+/// A certificate authority with its key.
+pub struct Authority {
+    domain: TrustDomain,
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Makes an authority for a trust domain: signs a certificate for `key` with itself.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub fn create(
+        domain: TrustDomain,
+        key: KeyPair,
+        not_before: Timestamp,
+        not_after: Timestamp,
+    ) -> Result<Self, IssueError> {
+        let mut params = params(not_before, not_after, "Muster CA")?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.subject_alt_names = vec![uri(&format!("spiffe://{domain}"))?];
+        let certificate = params.self_signed(&key)?.der().clone();
+        Ok(Self { domain, certificate, issuer: Issuer::new(params, key) })
+    }
+
+    /// An authority from its certificate and key.
+    ///
+    /// # Errors
+    /// [`IssueError`] when the certificate cannot be read.
+    pub fn load(
+        domain: TrustDomain,
+        certificate: CertificateDer<'static>,
+        key: KeyPair,
+    ) -> Result<Self, IssueError> {
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
+        Ok(Self { domain, certificate, issuer })
+    }
+
+    /// The trust domain it vouches for.
+    #[must_use]
+    pub const fn domain(&self) -> &TrustDomain {
+        &self.domain
+    }
+
+    /// Its own certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Issues a certificate for the key of a request, to be shown by a client. Nothing else of the request is used.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub fn issue_device(
+        &self,
+        csr: &Csr,
+        id: &SpiffeId,
+        not_before: Timestamp,
+        not_after: Timestamp,
+    ) -> Result<Issued, IssueError> {
+        let mut params = params(not_before, not_after, "Muster device")?;
+        params.subject_alt_names = vec![uri(&id.to_string())?];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params, csr.spki_der())
+    }
+
+    /// Issues a certificate to a service, to be shown both as a server under the names given and as a client.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub fn issue_service(
+        &self,
+        service: Service,
+        spki_der: &[u8],
+        names: &Names,
+        not_before: Timestamp,
+        not_after: Timestamp,
+    ) -> Result<Issued, IssueError> {
+        let mut params = params(not_before, not_after, &format!("Muster {service}"))?;
+        let id = SpiffeId::service(self.domain.clone(), service);
+        params.subject_alt_names = vec![uri(&id.to_string())?];
+        for name in &names.dns {
+            let dns = name.as_str().try_into().map_err(|_| IssueError::Name { name: name.clone() })?;
+            params.subject_alt_names.push(SanType::DnsName(dns));
+        }
+        params.subject_alt_names.extend(names.ips.iter().copied().map(SanType::IpAddress));
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(params, spki_der)
+    }
+
+    fn issue(&self, params: CertificateParams, spki_der: &[u8]) -> Result<Issued, IssueError> {
+        let key = SubjectPublicKeyInfo::from_der(spki_der)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let serial = params.serial_number.map(|serial| serial.to_bytes()).unwrap_or_default();
+        Ok(Issued { certificate_der: certificate.der().to_vec(), serial })
+    }
+}
+
+/// The names a server is reached by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// IP addresses.
+    pub ips: Vec<IpAddr>,
+}
+
+/// What every certificate of ours has in common.
+fn params(not_before: Timestamp, not_after: Timestamp, name: &str) -> Result<CertificateParams, IssueError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Muster");
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.serial_number = Some(serial()?);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    let moment = |at: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + at.since(Timestamp::from_micros(0));
+    params.not_before = moment(not_before);
+    params.not_after = moment(not_after);
+    Ok(params)
+}
+
+fn serial() -> Result<SerialNumber, IssueError> {
+    let mut bytes = [0; SERIAL_BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| IssueError::Random)?;
+    // Positive, and of the same length always: no leading zero byte to be dropped by an encoder.
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}
+
+fn uri(text: &str) -> Result<SanType, IssueError> {
+    let uri = text.try_into().map_err(|_| IssueError::Name { name: text.to_owned() })?;
+    Ok(SanType::URI(uri))
+}

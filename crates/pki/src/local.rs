@@ -1,0 +1,477 @@
+//! The folder that holds an installation's trust: its authority, the services' certificates, the admin token and the
+//! key that signs policies.
+//!
+//! | file | holds | needed by |
+//! |---|---|---|
+//! | `ca.pem` | the authority's certificate | everyone |
+//! | `ca.key` | its key | identity |
+//! | `<service>.pem`, `<service>.key` | a service's certificate and key | that service |
+//! | `admin.token` | the admin token | services with an admin API, the CLI |
+//! | `policy-signing.key` | the key that signs policies | policy |
+//! | `policy-signing.pub` | its public half | enroll, which hands it to devices |
+//!
+//! Keys and the token have mode 0600 and the folder 0700; a key that others may read is refused.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use muster_types::{Service, Timestamp};
+use rcgen::{KeyPair, PublicKeyData as _};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use subtle::ConstantTimeEq as _;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::authority::Names;
+use crate::files::{self, Readers};
+use crate::identity::certs_from_pem;
+use crate::signing::SignatureError;
+use crate::{Authority, Identity, IssueError, PolicySigner, PolicyVerifier, TrustDomain};
+
+/// How long the authority's certificate lasts.
+const CA_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long a service's certificate lasts.
+const SERVICE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A service's certificate that lasts less than this is renewed at start.
+const SERVICE_RENEWAL: Duration = Duration::from_secs(120 * 24 * 3600);
+/// How far back a certificate begins, for machines whose clocks are behind.
+const BACKDATE: Duration = Duration::from_secs(3600);
+/// Random bytes of the admin token.
+const TOKEN_BYTES: usize = 32;
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file cannot be read.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Others may read a key.
+    #[error("{path} may be read by others (mode {mode:o}); make it private with chmod 600", path = path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file that is needed is not there.
+    #[error("{path} is missing", path = path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file holds something else.
+    #[error("{path} is not a {expected}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The folder belongs to another trust domain.
+    #[error("the authority is of trust domain {found}, not {wanted}")]
+    OtherDomain {
+        /// Of the folder.
+        found: TrustDomain,
+        /// Asked for.
+        wanted: TrustDomain,
+    },
+    /// The key in one file does not belong to the certificate in the other.
+    #[error("{path} does not belong to the key beside it", path = path.display())]
+    Mismatch {
+        /// The certificate.
+        path: PathBuf,
+    },
+    /// A certificate could not be issued.
+    #[error("cannot issue a certificate")]
+    Issue(#[from] IssueError),
+    /// The machine gives no random numbers.
+    #[error("no random numbers")]
+    Random,
+}
+
+/// What a new folder is made for.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// DNS names the servers are reached by, besides `localhost`.
+    pub dns_names: Vec<String>,
+    /// Addresses the servers are reached by, besides the loopback ones.
+    pub ips: Vec<IpAddr>,
+    /// The moment now.
+    pub now: Timestamp,
+}
+
+impl InitOptions {
+    /// For `muster.local` and this machine only.
+    #[must_use]
+    pub fn local(now: Timestamp) -> Self {
+        Self { trust_domain: TrustDomain::local(), dns_names: Vec::new(), ips: Vec::new(), now }
+    }
+
+    fn names(&self) -> Names {
+        let mut dns = vec!["localhost".to_owned()];
+        let mut ips = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        dns.extend(self.dns_names.iter().cloned());
+        // A certificate names machines; "every address of this one" is none.
+        ips.extend(self.ips.iter().filter(|ip| !ip.is_unspecified()));
+        dns.sort();
+        dns.dedup();
+        ips.sort();
+        ips.dedup();
+        Names { dns, ips }
+    }
+}
+
+/// The secret that opens the admin API of an installation without an identity provider.
+#[derive(Clone)]
+pub struct AdminToken(Arc<str>);
+
+impl AdminToken {
+    /// A token read from somewhere else.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The token, to be sent.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `shown` is this token, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn matches(&self, shown: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(shown).into()
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(…)")
+    }
+}
+
+#[derive(Debug)]
+struct Folder {
+    dir: PathBuf,
+    domain: TrustDomain,
+    ca: Vec<CertificateDer<'static>>,
+    authority: Option<Arc<Authority>>,
+    signer: Option<Arc<PolicySigner>>,
+    policy_key: Option<[u8; 32]>,
+    token: Option<AdminToken>,
+}
+
+/// An open folder of trust. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LocalTrust(Arc<Folder>);
+
+impl LocalTrust {
+    /// Makes what is missing in the folder, renews service certificates that end soon or lack a name, and opens it.
+    ///
+    /// # Errors
+    /// [`TrustError`]; what was there is left as it was.
+    pub fn init(dir: &Path, options: &InitOptions) -> Result<Self, TrustError> {
+        files::create_dir(dir)?;
+        let _lock = files::lock(dir)?;
+        let authority = init_authority(dir, options)?;
+        for service in Service::ALL {
+            init_service(dir, &authority, service, options)?;
+        }
+        init_token(&dir.join("admin.token"))?;
+        init_signing(dir)?;
+        Self::open(dir)
+    }
+
+    /// Opens the folder with whatever part of it is there: at least `ca.pem`.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn open(dir: &Path) -> Result<Self, TrustError> {
+        let ca_path = dir.join("ca.pem");
+        let ca = read_certs(&ca_path)?.ok_or_else(|| TrustError::Missing { path: ca_path.clone() })?;
+        let domain = domain_of(&ca[0])
+            .ok_or(TrustError::Malformed { path: ca_path, expected: "certificate of a trust domain" })?;
+        let authority = load_authority(dir, &domain, &ca[0])?.map(Arc::new);
+        let signer = load_signer(&dir.join("policy-signing.key"))?;
+        let policy_key = load_policy_key(&dir.join("policy-signing.pub"))?;
+        let token = files::read(&dir.join("admin.token"), Readers::Owner)?;
+        let token = token.map(|text| AdminToken::new(text.trim()));
+        let signer = signer.map(Arc::new);
+        Ok(Self(Arc::new(Folder { dir: dir.to_owned(), domain, ca, authority, signer, policy_key, token })))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.0.domain
+    }
+
+    /// The certificates to believe, in DER.
+    #[must_use]
+    pub fn ca_certs(&self) -> &[CertificateDer<'static>] {
+        &self.0.ca
+    }
+
+    /// A service's certificate and key.
+    ///
+    /// # Errors
+    /// [`TrustError`] when they are not there, or not to be used.
+    pub fn service_identity(&self, service: Service) -> Result<Identity, TrustError> {
+        let (cert_path, key_path) = service_paths(&self.0.dir, service);
+        let cert = files::read(&cert_path, Readers::All)?
+            .ok_or_else(|| TrustError::Missing { path: cert_path.clone() })?;
+        let key = files::read(&key_path, Readers::Owner)?
+            .ok_or_else(|| TrustError::Missing { path: key_path.clone() })?;
+        Identity::from_pem(&cert, &key)
+            .map_err(|refused| TrustError::Malformed { path: cert_path, expected: refused.expected })
+    }
+
+    /// The authority; only where `ca.key` is.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Arc<Authority>> {
+        self.0.authority.as_ref()
+    }
+
+    /// What signs policies; only where `policy-signing.key` is.
+    #[must_use]
+    pub fn policy_signer(&self) -> Option<&Arc<PolicySigner>> {
+        self.0.signer.as_ref()
+    }
+
+    /// The public key that devices check policies with, 32 bytes; only where `policy-signing.pub` is.
+    #[must_use]
+    pub fn policy_public_key(&self) -> Option<[u8; 32]> {
+        self.0.policy_key
+    }
+
+    /// What checks policies; believes nothing where `policy-signing.pub` is missing.
+    #[must_use]
+    pub fn policy_verifier(&self) -> PolicyVerifier {
+        PolicyVerifier::new(self.0.policy_key)
+    }
+
+    /// The admin token; only where `admin.token` is.
+    #[must_use]
+    pub fn admin_token(&self) -> Option<&AdminToken> {
+        self.0.token.as_ref()
+    }
+}
+
+fn service_paths(dir: &Path, service: Service) -> (PathBuf, PathBuf) {
+    (dir.join(format!("{service}.pem")), dir.join(format!("{service}.key")))
+}
+
+fn read_certs(path: &Path) -> Result<Option<Vec<CertificateDer<'static>>>, TrustError> {
+    let Some(pem) = files::read(path, Readers::All)? else { return Ok(None) };
+    let certs = certs_from_pem(&pem)
+        .map_err(|refused| TrustError::Malformed { path: path.to_owned(), expected: refused.expected })?;
+    Ok(Some(certs))
+}
+
+fn read_key(path: &Path) -> Result<Option<KeyPair>, TrustError> {
+    let Some(pem) = files::read(path, Readers::Owner)? else { return Ok(None) };
+    let malformed = |_| TrustError::Malformed { path: path.to_owned(), expected: "private key in PEM" };
+    KeyPair::from_pem(&pem).map(Some).map_err(malformed)
+}
+
+fn init_authority(dir: &Path, options: &InitOptions) -> Result<Authority, TrustError> {
+    let (cert_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
+    let domain = &options.trust_domain;
+    match (read_certs(&cert_path)?, read_key(&key_path)?) {
+        (Some(_), None) => Err(TrustError::Missing { path: key_path }),
+        (Some(certs), Some(_)) => {
+            let found = domain_of(&certs[0]).ok_or(TrustError::Malformed {
+                path: cert_path,
+                expected: "certificate of a trust domain",
+            })?;
+            if found != *domain {
+                return Err(TrustError::OtherDomain { found, wanted: domain.clone() });
+            }
+            load_authority(dir, domain, &certs[0])?.ok_or(TrustError::Missing { path: key_path })
+        }
+        (None, key) => {
+            let key = match key {
+                Some(key) => key,
+                None => create_key(&key_path)?,
+            };
+            let (not_before, not_after) = validity(options.now, CA_VALIDITY);
+            let authority = Authority::create(domain.clone(), key, not_before, not_after)?;
+            files::write(&cert_path, &pem_of(authority.certificate()), Readers::All)?;
+            Ok(authority)
+        }
+    }
+}
+
+fn load_authority(
+    dir: &Path,
+    domain: &TrustDomain,
+    certificate: &CertificateDer<'static>,
+) -> Result<Option<Authority>, TrustError> {
+    let Some(key) = read_key(&dir.join("ca.key"))? else { return Ok(None) };
+    if !belongs(certificate, &key) {
+        return Err(TrustError::Mismatch { path: dir.join("ca.pem") });
+    }
+    Ok(Some(Authority::load(domain.clone(), certificate.clone(), key)?))
+}
+
+fn init_service(
+    dir: &Path,
+    authority: &Authority,
+    service: Service,
+    options: &InitOptions,
+) -> Result<(), TrustError> {
+    let (cert_path, key_path) = service_paths(dir, service);
+    let key = match read_key(&key_path)? {
+        Some(key) => key,
+        None => create_key(&key_path)?,
+    };
+    let names = options.names();
+    let present = read_certs(&cert_path)?;
+    let good = |cert: &CertificateDer<'static>| {
+        belongs(cert, &key) && is_current(cert, authority, &names, options.now)
+    };
+    if present.is_some_and(|certs| good(&certs[0])) {
+        return Ok(());
+    }
+    let (not_before, not_after) = validity(options.now, SERVICE_VALIDITY);
+    let spki = key.subject_public_key_info();
+    let issued = authority.issue_service(service, &spki, &names, not_before, not_after)?;
+    files::write(&cert_path, &pem_of(&issued.certificate_der), Readers::All)
+}
+
+fn init_token(path: &Path) -> Result<(), TrustError> {
+    if files::read(path, Readers::Owner)?.is_some() {
+        return Ok(());
+    }
+    let mut bytes = [0; TOKEN_BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| TrustError::Random)?;
+    files::write(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)), Readers::Owner)
+}
+
+fn init_signing(dir: &Path) -> Result<(), TrustError> {
+    let path = dir.join("policy-signing.key");
+    let key = match read_key(&path)? {
+        Some(key) => key,
+        None => {
+            let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(IssueError::from)?;
+            files::write(&path, &key.serialize_pem(), Readers::Owner)?;
+            key
+        }
+    };
+    let (path, pem) = (dir.join("policy-signing.pub"), key.public_key_pem());
+    if files::read(&path, Readers::All)?.is_some_and(|there| there == pem) {
+        return Ok(());
+    }
+    files::write(&path, &pem, Readers::All)
+}
+
+fn load_signer(path: &Path) -> Result<Option<PolicySigner>, TrustError> {
+    let Some(key) = read_key(path)? else { return Ok(None) };
+    PolicySigner::from_pkcs8(key.serialized_der()).map(Some).map_err(|_: SignatureError| {
+        TrustError::Malformed { path: path.to_owned(), expected: "private Ed25519 key in PEM" }
+    })
+}
+
+fn load_policy_key(path: &Path) -> Result<Option<[u8; 32]>, TrustError> {
+    let Some(pem) = files::read(path, Readers::All)? else { return Ok(None) };
+    let read = || {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let (_, spki) = SubjectPublicKeyInfo::from_der(&der).ok()?;
+        <[u8; 32]>::try_from(spki.subject_public_key.as_ref()).ok()
+    };
+    let malformed = || TrustError::Malformed { path: path.to_owned(), expected: "public Ed25519 key in PEM" };
+    read().map(Some).ok_or_else(malformed)
+}
+
+fn create_key(path: &Path) -> Result<KeyPair, TrustError> {
+    let key = KeyPair::generate().map_err(IssueError::from)?;
+    files::write(path, &key.serialize_pem(), Readers::Owner)?;
+    Ok(key)
+}
+
+fn validity(now: Timestamp, length: Duration) -> (Timestamp, Timestamp) {
+    let back = i64::try_from(BACKDATE.as_micros()).unwrap_or(0);
+    (Timestamp::from_micros(now.micros().saturating_sub(back)), now.plus(length))
+}
+
+fn pem_of(der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+fn belongs(certificate: &[u8], key: &KeyPair) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, certificate)| certificate.public_key().raw == key.subject_public_key_info())
+}
+
+/// The trust domain an authority's certificate names.
+fn domain_of(certificate: &[u8]) -> Option<TrustDomain> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => uri.strip_prefix("spiffe://")?.parse().ok(),
+        _ => None,
+    })
+}
+
+/// Whether a service's certificate is of this authority, has all names, and lasts.
+fn is_current(certificate: &[u8], authority: &Authority, wanted: &Names, now: Timestamp) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    let Ok((_, issuer)) = X509Certificate::from_der(authority.certificate()) else { return false };
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    if let Ok(Some(names)) = certificate.subject_alternative_name() {
+        for name in &names.value.general_names {
+            match name {
+                GeneralName::DNSName(name) => dns.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => ips.extend(ip(bytes)),
+                _ => {}
+            }
+        }
+    }
+    let not_after = Timestamp::from_seconds_and_nanos(certificate.validity().not_after.timestamp(), 0);
+    certificate.verify_signature(Some(issuer.public_key())).is_ok()
+        && wanted.dns.iter().all(|name| dns.contains(name))
+        && wanted.ips.iter().all(|ip| ips.contains(ip))
+        && not_after.since(now) > SERVICE_RENEWAL
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+}

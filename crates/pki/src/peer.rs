@@ -1,0 +1,63 @@
+//! The other end of a TLS connection.
+
+use muster_types::Timestamp;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::SpiffeId;
+use crate::spiffe::InvalidSpiffeId;
+
+/// Who a certificate, already verified by TLS, speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Who.
+    pub id: SpiffeId,
+    /// When the certificate ends. TLS checks it when a session begins, and not when one is resumed.
+    pub not_after: Timestamp,
+}
+
+/// Why a certificate speaks for nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// Not X.509 in DER.
+    #[error("the certificate cannot be read")]
+    Malformed,
+    /// It must have exactly one URI among its names.
+    #[error("the certificate has {found} URIs among its names instead of one SPIFFE ID")]
+    NotOneUri {
+        /// How many it has.
+        found: usize,
+    },
+    /// The URI is no SPIFFE ID of ours.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSpiffeId),
+}
+
+/// Reads who a certificate speaks for.
+///
+/// # Errors
+/// [`PeerError`] when it is nobody of ours.
+pub fn identity(certificate_der: &[u8]) -> Result<SpiffeId, PeerError> {
+    read(certificate_der).map(|peer| peer.id)
+}
+
+/// Reads who a certificate speaks for, and until when.
+///
+/// # Errors
+/// [`PeerError`] when it is nobody of ours.
+pub fn read(certificate_der: &[u8]) -> Result<Peer, PeerError> {
+    let (_, certificate) = X509Certificate::from_der(certificate_der).map_err(|_| PeerError::Malformed)?;
+    let names = certificate.subject_alternative_name().map_err(|_| PeerError::Malformed)?;
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let mut uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    let uri = uris.next().ok_or(PeerError::NotOneUri { found: 0 })?;
+    let more = uris.count();
+    if more > 0 {
+        return Err(PeerError::NotOneUri { found: 1 + more });
+    }
+    let not_after = certificate.validity().not_after.timestamp();
+    Ok(Peer { id: uri.parse()?, not_after: Timestamp::from_seconds_and_nanos(not_after, 0) })
+}
