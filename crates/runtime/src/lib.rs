@@ -1,1 +1,17 @@
-//! Muster.
+//! What every server does: configuration, TLS, callers, health, readiness, metrics, tasks, drain.
+//!
+//! A service is [`ServiceParts`] built from [`Deps`]; whether it runs alone or with the other three in one process is
+//! decided by who calls `build`, and no code of the service knows.
+
+pub mod caller;
+pub mod deps;
+pub mod metrics;
+pub mod position;
+pub mod readiness;
+pub mod tasks;
+
+pub use caller::Caller;
+pub use deps::{Deps, ServiceParts};
+pub use metrics::Metrics;
+pub use readiness::Readiness;
+pub use tasks::TaskGroup;

@@ -1,0 +1,40 @@
+//! What a service is given, and what it gives back.
+
+use std::sync::Arc;
+
+use muster_eventlog::kv::Kv;
+use muster_eventlog::log::SharedLog;
+use muster_pki::LocalTrust;
+use muster_types::{Clock, Service, TenantId};
+use tonic::service::Routes;
+
+use crate::{Metrics, Readiness, TaskGroup};
+
+/// What a service is given.
+#[derive(Clone)]
+pub struct Deps {
+    /// The event log.
+    pub log: SharedLog,
+    /// The service's own store for what can be rebuilt from the log.
+    pub kv: Arc<dyn Kv>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where background work runs.
+    pub tasks: TaskGroup,
+    /// Where numbers are kept.
+    pub metrics: Metrics,
+    /// The tenant served.
+    pub tenant: TenantId,
+    /// Keys and certificates.
+    pub trust: LocalTrust,
+}
+
+/// What a service gives back: its part of a server.
+pub struct ServiceParts {
+    /// Which service.
+    pub service: Service,
+    /// Its gRPC services, and no others.
+    pub routes: Routes,
+    /// Whether it can answer.
+    pub readiness: Readiness,
+}
