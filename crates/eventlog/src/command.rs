@@ -165,6 +165,21 @@ impl<S: State> Repository<S> {
             }
         }
     }
+
+    /// Asks what a command would come to, and writes nothing: for `validate_only`.
+    ///
+    /// # Errors
+    /// [`ExecuteError`], as [`Repository::execute`] would refuse it now.
+    pub async fn rehearse<R>(
+        &self,
+        log: &SharedLog,
+        stream: StreamId,
+        decide: impl Fn(&S) -> Result<Vec<S::Event>, R>,
+    ) -> Result<Executed<S>, ExecuteError<R>> {
+        let (mut state, version) = self.load(log, stream).await?;
+        decide(&state).map_err(ExecuteError::Refused)?.iter().for_each(|event| state.evolve(event));
+        Ok(Executed { state, version, position: None })
+    }
 }
 
 /// Makes the append of a command's events. Event ids follow from the request, so that a retry brings the same ones.
@@ -176,18 +191,24 @@ pub fn prepare<S: State>(
     context: &Context,
     events: &[S::Event],
 ) -> Append {
-    let salt = RequestId::from_uuid(muster_types::id::derive(
-        "request-on-stream",
-        &[request.as_bytes(), &[stream.aggregate as u8], stream.id.as_bytes()],
-    ));
     let events = (0..)
         .zip(events)
         .map(|(index, event)| {
             let (kind, payload) = S::encode(event);
-            NewEvent { id: EventId::of_request(salt, index), kind, payload: payload.into() }
+            NewEvent { id: event_id(stream, request, index), kind, payload: payload.into() }
         })
         .collect();
     Append { stream, expected, events, context: context.clone() }
+}
+
+/// The id of the `index`-th event that a request makes on a stream.
+#[must_use]
+pub fn event_id(stream: StreamId, request: RequestId, index: u32) -> EventId {
+    let salt = RequestId::from_uuid(muster_types::id::derive(
+        "request-on-stream",
+        &[request.as_bytes(), &[stream.aggregate as u8], stream.id.as_bytes()],
+    ));
+    EventId::of_request(salt, index)
 }
 
 /// Appends, and appends the same again while the log does not say whether it has it.

@@ -12,6 +12,7 @@ pub mod command;
 pub mod conformance;
 pub mod embedded;
 pub mod envelope;
+mod fault;
 pub mod jetstream;
 pub mod kv;
 pub mod log;
