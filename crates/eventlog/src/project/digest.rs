@@ -5,7 +5,7 @@ use std::fmt;
 use muster_types::{Positions, Service};
 use sha2::{Digest as _, Sha256};
 
-use super::{Dirty, FoldError, Projected, View};
+use super::{Dirty, FoldError, Projected, Source, View};
 use crate::log::SharedLog;
 use crate::{Delivery, ReadError};
 
@@ -125,7 +125,8 @@ pub async fn verify<V: View>(
     Ok(Verified { live, rebuilt, positions })
 }
 
-/// Folds the log from the beginning up to the given positions, one source after the other.
+/// Folds the log from the beginning up to the given positions, one source after the other. Waits for a log that cannot
+/// be reached.
 ///
 /// # Errors
 /// [`VerifyError`] when the log could not be folded.
@@ -134,28 +135,26 @@ pub async fn rebuild<V: View>(log: &SharedLog, fresh: V, until: &Positions) -> R
     let mut folded = Positions::ZERO;
     for &service in V::SOURCES {
         let wanted = until.get(service);
-        if wanted == 0 {
-            continue;
-        }
-        let mut subscription = log.subscribe(service, 0).await?;
+        let mut source = Source::new(log.clone(), service, 0, V::NAME);
         while folded.get(service) < wanted {
             // Nothing is written behind, so nothing need be remembered as dirty.
             let mut dirty = Dirty::everything();
-            match subscription.next().await? {
-                Some(Delivery::Events(events)) => {
-                    for event in events.iter().filter(|event| event.position <= wanted) {
-                        view.apply(event, &mut dirty)?;
+            match source.next().await? {
+                Delivery::Events(events) => {
+                    for event in &events {
+                        if (folded.get(service) + 1..=wanted).contains(&event.position) {
+                            view.apply(event, &mut dirty)?;
+                            folded.advance(service, event.position);
+                        }
                     }
-                    folded.advance(service, events.last().map_or(0, |last| last.position).min(wanted));
+                    let last = events.last().map_or(0, |last| last.position);
+                    folded.advance(service, last.min(wanted));
                     view.settle(&folded, &mut dirty);
                 }
-                Some(Delivery::CaughtUp(head)) if head < wanted => {
+                Delivery::CaughtUp(head) if head < wanted => {
                     return Err(VerifyError::Short { service, head, wanted });
                 }
-                Some(Delivery::CaughtUp(_)) => folded.advance(service, wanted),
-                None => {
-                    return Err(ReadError::Unavailable { reason: "the subscription ended".to_owned() }.into());
-                }
+                Delivery::CaughtUp(_) => folded.advance(service, wanted),
             }
             tokio::task::yield_now().await;
         }

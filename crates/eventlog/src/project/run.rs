@@ -349,15 +349,19 @@ async fn same_log<V: View>(log: &SharedLog, tips: &Tips) -> bool {
     for &service in V::SOURCES {
         let Some((position, event)) = tips.get(service) else { continue };
         let mut source = Source::new(log.clone(), service, position - 1, V::NAME);
-        let same = match source.next().await {
-            Ok(Delivery::Events(events)) => {
-                events.first().is_some_and(|first| (first.position, first.event_id) == (position, event))
+        let found = loop {
+            match source.next().await {
+                Ok(Delivery::Events(events)) => {
+                    if let Some(event) = events.iter().find(|event| event.position >= position) {
+                        break (event.position, event.event_id);
+                    }
+                }
+                Ok(Delivery::CaughtUp(_)) => return false,
+                // Folding will meet the damage and say so.
+                Err(_) => break (position, event),
             }
-            Ok(Delivery::CaughtUp(_)) => false,
-            // Folding will meet the damage and say so.
-            Err(_) => true,
         };
-        if !same {
+        if found != (position, event) {
             return false;
         }
     }
