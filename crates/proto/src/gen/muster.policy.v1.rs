@@ -1550,6 +1550,10 @@ pub struct WatchResponse {
     /// The device should check in at a random moment within this time; zero means at once.
     #[prost(message, optional, tag = "2")]
     pub spread: ::core::option::Option<::prost_types::Duration>,
+    /// W3C trace context of the change that led to the hint; empty when it was not traced. The device's check-in belongs to
+    /// that trace.
+    #[prost(string, tag = "3")]
+    pub traceparent: ::prost::alloc::string::String,
 }
 /// Where a device stands with a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
