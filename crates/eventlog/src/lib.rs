@@ -5,6 +5,7 @@
 //! - [`command`] is the way in: load, decide, append with the expected version.
 //! - [`project`] is the way out: a [`project::View`] is a pure fold of envelopes, kept in memory and written behind to
 //!   a [`kv::Kv`].
+//! - [`react`] is what a service does because of events, beside its views.
 //! - [`tail`] serves the log over gRPC.
 
 pub mod chain;
@@ -18,6 +19,7 @@ pub mod kv;
 pub mod log;
 pub mod memory;
 pub mod project;
+pub mod react;
 pub mod tail;
 
 pub use envelope::{Actor, Context, Envelope, EventType, NewEvent};

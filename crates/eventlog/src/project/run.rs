@@ -348,20 +348,7 @@ async fn written(
 async fn same_log<V: View>(log: &SharedLog, tips: &Tips) -> bool {
     for &service in V::SOURCES {
         let Some((position, event)) = tips.get(service) else { continue };
-        let mut source = Source::new(log.clone(), service, position - 1, V::NAME);
-        let found = loop {
-            match source.next().await {
-                Ok(Delivery::Events(events)) => {
-                    if let Some(event) = events.iter().find(|event| event.position >= position) {
-                        break (event.position, event.event_id);
-                    }
-                }
-                Ok(Delivery::CaughtUp(_)) => return false,
-                // Folding will meet the damage and say so.
-                Err(_) => break (position, event),
-            }
-        };
-        if found != (position, event) {
+        if !Source::new(log.clone(), service, position - 1, V::NAME).has(position, event).await {
             return false;
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use muster_types::Service;
+use muster_types::{EventId, Service};
 
 use crate::log::SharedLog;
 use crate::{Delivery, ReadError, Subscription};
@@ -51,6 +51,22 @@ impl Source {
             self.subscription = None;
             tokio::time::sleep(self.pause).await;
             self.pause = (self.pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    /// Whether the log has this event at this position; to be asked of a source that begins just before it. Waits for
+    /// a log that does not answer; damage is taken for a yes, as whoever reads on will meet it and say so.
+    pub(crate) async fn has(mut self, position: u64, event: EventId) -> bool {
+        loop {
+            match self.next().await {
+                Ok(Delivery::Events(events)) => {
+                    if let Some(found) = events.iter().find(|found| found.position >= position) {
+                        return (found.position, found.event_id) == (position, event);
+                    }
+                }
+                Ok(Delivery::CaughtUp(_)) => return false,
+                Err(_) => return true,
+            }
         }
     }
 
