@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use muster_errors::{ErrorCode, Fault};
 use muster_types::{Service, StreamId, Version};
 use tokio::sync::mpsc;
 
@@ -78,6 +79,27 @@ pub enum AppendError {
     },
 }
 
+impl AppendError {
+    /// The code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Conflict { .. } => ErrorCode::LogConflict,
+            Self::Unknown { .. } => ErrorCode::LogUnavailable,
+            Self::Invalid { .. } => ErrorCode::Internal,
+            Self::TooLarge { .. } => ErrorCode::EventTooLarge,
+            Self::Full { .. } => ErrorCode::DiskFull,
+            Self::ReadOnly { .. } => ErrorCode::LogReadOnly,
+        }
+    }
+
+    /// The failure as users see it.
+    #[must_use]
+    pub fn to_fault(&self) -> Fault {
+        Fault::new(self.code(), self.to_string())
+    }
+}
+
 /// The log could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
@@ -97,6 +119,23 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
+}
+
+impl ReadError {
+    /// The code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Unavailable { .. } => ErrorCode::LogUnavailable,
+            Self::Corrupt { .. } => ErrorCode::LogCorrupt,
+        }
+    }
+
+    /// The failure as users see it.
+    #[must_use]
+    pub fn to_fault(&self) -> Fault {
+        Fault::new(self.code(), self.to_string())
+    }
 }
 
 /// What a subscription brings.
