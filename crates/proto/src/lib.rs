@@ -20,6 +20,7 @@ macro_rules! package {
                 unreachable_pub,
                 unused_qualifications,
                 clippy::all,
+                clippy::allow_attributes_without_reason,
                 clippy::pedantic,
                 clippy::wildcard_enum_match_arm,
                 reason = "generated code"

@@ -1,1 +1,110 @@
-//! The service.
+//! Enroll, the front door: onboarding tokens, onboarding, and the device inventory.
+//!
+//! The way through: [`grpc`] decodes → [`commands`] loads and lets the [`domain`] decide → the log → [`projection`] folds
+//! → [`store`] keeps → [`queries`] reads → [`grpc`] encodes. [`wire`] is the only place where domain events meet the
+//! payloads of the log. [`process_manager`] completes what a crash left in the middle.
+
+pub mod config;
+pub mod domain;
+pub mod wire;
+
+pub mod commands;
+pub mod process_manager;
+
+pub mod projection;
+pub mod queries;
+pub mod store;
+
+pub mod error;
+pub mod grpc;
+pub mod metrics;
+
+use std::sync::Arc;
+
+use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::project::{self, Projected, View};
+use muster_proto::enroll::v1 as pb;
+use muster_runtime::{Deps, Readiness, ServiceParts};
+use muster_types::Service;
+
+pub use config::Config;
+pub use error::Error;
+
+use commands::Commands;
+use grpc::{Grpc, IdentityClient, Welcome};
+use metrics::EnrollMetrics;
+use projection::{Devices, Tokens};
+use queries::Queries;
+
+/// Builds the service and starts its background work on the task group.
+///
+/// # Errors
+/// [`Error`] when an option is missing or the service's certificate cannot be used.
+#[expect(
+    clippy::unused_async,
+    reason = "all services are built the same way, and others ask something first"
+)]
+pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
+    let (welcome, identity) = neighbours(config, &deps)?;
+    let devices = follow::<Devices>(&deps);
+    let tokens = follow::<Tokens>(&deps);
+    let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
+    deps.tasks.spawn("enroll process manager", {
+        let run = process_manager::run(commands.clone(), devices.clone());
+        let stopping = deps.tasks.stopping().clone();
+        async move { drop(stopping.run_until_cancelled(run).await) }
+    });
+    let readiness = {
+        let (devices, tokens) = (devices.clone(), tokens.clone());
+        Readiness::always()
+            .view(Devices::NAME, move || devices.progress())
+            .view(Tokens::NAME, move || tokens.progress())
+    };
+    let grpc = Grpc {
+        tenant: deps.tenant,
+        commands,
+        queries: Queries::new(devices, tokens),
+        identity,
+        welcome,
+        clock: deps.clock,
+        metrics: EnrollMetrics::register(&deps.metrics),
+    };
+    Ok(ServiceParts { service: Service::Enroll, routes: grpc.routes(), readiness })
+}
+
+/// Starts a view on the task group.
+fn follow<V: View + Default>(deps: &Deps) -> Projected<V> {
+    let stopping = deps.tasks.stopping().clone();
+    let stopping = async move { stopping.cancelled().await };
+    let (view, folding) = project::start(deps.log.clone(), deps.kv.clone(), V::default, stopping);
+    deps.tasks.spawn(V::NAME, folding);
+    view
+}
+
+/// What the configuration says of the other services.
+fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), Error> {
+    let Config { identity_url, public_enroll_url, public_identity_url, public_policy_url, public_report_url } =
+        config;
+    let unusable = |option: &str, problem: String| {
+        Fault::new(ErrorCode::ConfigInvalid, format!("{option}: {problem}")).with_field(option, problem)
+    };
+    let needed = |option, url: Option<String>| url.ok_or_else(|| unusable(option, "must be set".into()));
+    let key = |key: [u8; 32]| pb::PolicyVerificationKey {
+        key_id: muster_pki::signing::key_id(&key),
+        ed25519_public_key: key.to_vec(),
+    };
+    let welcome = Welcome {
+        endpoints: pb::Endpoints {
+            enroll: needed("--public-enroll-url", public_enroll_url)?,
+            identity: needed("--public-identity-url", public_identity_url)?,
+            policy: needed("--public-policy-url", public_policy_url)?,
+            report: needed("--public-report-url", public_report_url)?,
+        },
+        policy_keys: deps.trust.policy_public_key().map(key).into_iter().collect(),
+    };
+    let url = needed("--identity-url", identity_url)?;
+    let channel = tonic::transport::Endpoint::from_shared(url)
+        .map_err(|error| unusable("--identity-url", error.to_string()))?
+        .connect_lazy();
+    Ok((welcome, IdentityClient::new(channel)))
+}

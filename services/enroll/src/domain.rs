@@ -1,0 +1,6 @@
+//! The rules of the front door. Pure: no clock, no randomness, no I/O; time and ids come with the command.
+
+pub mod enrollment;
+pub mod facts;
+pub mod onboarding;
+pub mod onboarding_token;
