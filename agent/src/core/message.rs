@@ -1,0 +1,226 @@
+//! What goes into the core and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_errors::ErrorCode;
+use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId, Timestamp};
+
+/// Who the device is once onboarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The device.
+    pub device: DeviceId,
+    /// When its certificate ends.
+    pub certificate_expires_at: Timestamp,
+    /// When to check in first; `None` for at once.
+    pub first_check_in_at: Option<Timestamp>,
+}
+
+/// A signed policy whose signature was verified: what it says, not yet whether this device obeys it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The tenant it names.
+    pub tenant: TenantId,
+    /// The device it names.
+    pub device: DeviceId,
+    /// Names what is set.
+    pub etag: Digest,
+    /// Never goes down for a device.
+    pub version: u64,
+    /// From when on it must not be taken any more.
+    pub expires_at: Timestamp,
+    /// What to set, sorted by id.
+    pub settings: Vec<(SettingId, SettingValue)>,
+    /// The envelope as it came, byte for byte.
+    pub signed: Arc<[u8]>,
+}
+
+/// A policy that is not obeyed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// `POLICY_…`.
+    pub code: ErrorCode,
+    /// The same for people.
+    pub message: String,
+    /// The etag it claims, as far as it could be read.
+    pub etag: Option<Digest>,
+}
+
+/// Verdict on a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingState {
+    /// The desired value was read back.
+    Succeeded,
+    /// It could not be applied, or another value was read back.
+    Error,
+    /// The device cannot take it.
+    NotApplicable,
+}
+
+/// How one setting came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The setting.
+    pub id: SettingId,
+    /// What the policy wants.
+    pub desired: SettingValue,
+    /// What was read back; `None` when nothing could be.
+    pub observed: Option<SettingValue>,
+    /// Verdict.
+    pub state: SettingState,
+    /// Why it is not succeeded.
+    pub reason: Option<ErrorCode>,
+    /// The same for people; empty when succeeded.
+    pub message: String,
+}
+
+/// What the device says of itself to the report service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// The policy it speaks of; `None` before the first.
+    pub policy: Option<(Digest, u64)>,
+    /// When it was applied.
+    pub applied_at: Option<Timestamp>,
+    /// Each setting, sorted by id.
+    pub settings: Vec<Outcome>,
+    /// Why the policy last received is not obeyed.
+    pub refused: Option<ErrorCode>,
+}
+
+impl Status {
+    /// Whether it says the same; when something was applied again with the same result is no news.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.policy == other.policy && self.settings == other.settings && self.refused == other.refused
+    }
+}
+
+/// Where the device stands with the policy last received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApplyState {
+    /// Nothing received yet.
+    #[default]
+    None,
+    /// Received; the work is not done.
+    Applying,
+    /// In force and read back.
+    Applied,
+    /// Some setting could not be applied.
+    Failed,
+    /// Not obeyed.
+    Refused,
+}
+
+/// What a check-in says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckIn {
+    /// Counts the check-ins of this run: 1, 2, 3 …
+    pub sequence: u64,
+    /// Etag and version of the policy in force.
+    pub applied: Option<(Digest, u64)>,
+    /// Etag of the policy last received.
+    pub received: Option<Digest>,
+    /// Where the device stands with it.
+    pub apply_state: ApplyState,
+    /// Trace context of the hint that asked for it; empty when none did.
+    pub traceparent: String,
+}
+
+/// What the server answered to a check-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// `None` when the device has what it should have; otherwise the policy, or why it cannot be believed.
+    pub policy: Option<Result<Document, Refusal>>,
+    /// When to check in next, from now.
+    pub next_check_in: Duration,
+    /// The server wants the facts in full.
+    pub wants_facts: bool,
+    /// The server wants the status in full.
+    pub wants_report: bool,
+    /// The facts are others than those last reported.
+    pub facts_changed: bool,
+}
+
+/// What is under way: at most one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Onboarding.
+    Onboard,
+    /// A check-in.
+    CheckIn,
+    /// Applying a policy.
+    Apply,
+    /// Reporting status.
+    Report,
+    /// Reporting facts.
+    ReportFacts,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// The device is onboarded.
+    Onboarded(Enrolled),
+    /// The server says a check-in is worth it.
+    Hint {
+        /// The etag that waits; `None` when it does not say.
+        etag: Option<Digest>,
+        /// Check in at a random moment within this time.
+        spread: Duration,
+        /// W3C trace context; empty when there is none.
+        traceparent: String,
+    },
+    /// The watch is open.
+    WatchOpened,
+    /// The watch ended: by the server's wish (`None`), or by an error.
+    WatchClosed(Option<ErrorCode>),
+    /// The check-in was answered.
+    CheckedIn(Reply),
+    /// The policy was applied and read back; one outcome per setting, sorted by id.
+    Applied(Vec<Outcome>),
+    /// The status arrived.
+    Reported,
+    /// The facts arrived.
+    FactsReported,
+    /// What was under way failed.
+    Failed(ErrorCode),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Onboard; answer with `Onboarded` or `Failed`.
+    Onboard,
+    /// Check in; answer with `CheckedIn` or `Failed`.
+    CheckIn(CheckIn),
+    /// Keep the policy as the last good one, apply it, read back; answer with `Applied` or `Failed`.
+    Apply {
+        /// The policy.
+        policy: Arc<Document>,
+        /// Trace context of the hint that led here; empty when none did.
+        traceparent: String,
+    },
+    /// Report the status; answer with `Reported` or `Failed`.
+    Report {
+        /// The status.
+        status: Arc<Status>,
+        /// Trace context of the hint that led here; empty when none did.
+        traceparent: String,
+    },
+    /// Report the facts; answer with `FactsReported` or `Failed`.
+    ReportFacts,
+    /// Open the watch; answer with `WatchOpened`, `Hint`, `WatchClosed`.
+    OpenWatch {
+        /// Etag of the policy in force.
+        applied: Option<Digest>,
+    },
+    /// Come back with `Tick` at this moment; replaces an earlier wish.
+    WakeAt(Timestamp),
+    /// Stop, and tell why: nothing can be done before something outside is mended.
+    Stop(ErrorCode),
+}
