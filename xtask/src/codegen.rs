@@ -1,28 +1,32 @@
-//! Generates `crates/proto/src/gen` from `proto/`, without protoc, and tells whether the checked-in code is fresh.
+//! Generates what is checked in: `crates/proto/src/gen` from `proto/`, without protoc, and `docs/catalogue` from
+//! `catalog/`; and tells whether it is fresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use muster_catalog::{Catalogue, docs};
 use prost::Message as _;
 
-const OUT: &str = "crates/proto/src/gen";
+type Files = BTreeMap<String, Vec<u8>>;
 
-/// Generates the code; with `check`, only compares it with what is checked in.
+/// Generates everything; with `check`, only compares it with what is checked in.
 pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
-    let fresh = generate(root)?;
-    let out = root.join(OUT);
+    settle(root, "crates/proto/src/gen", &generate(root)?, check)?;
+    settle(root, "docs/catalogue", &catalogue_pages(), check)
+}
+
+/// Makes a folder hold just these files, or complains that it does not.
+fn settle(root: &Path, folder: &str, fresh: &Files, check: bool) -> anyhow::Result<()> {
+    let out = root.join(folder);
     let current = read_dir(&out)?;
     if check {
-        let stale: Vec<_> = fresh
-            .keys()
-            .chain(current.keys())
-            .filter(|name| fresh.get(*name) != current.get(*name))
-            .map(String::as_str)
-            .collect();
+        let names = fresh.keys().chain(current.keys());
+        let stale: BTreeSet<_> = names.filter(|name| fresh.get(*name) != current.get(*name)).cloned().collect();
         if !stale.is_empty() {
-            bail!("{OUT} is stale ({}); run `cargo xtask codegen` and commit", stale.join(", "));
+            let stale = stale.into_iter().collect::<Vec<_>>().join(", ");
+            bail!("{folder} is stale ({stale}); run `cargo xtask codegen` and commit");
         }
         return Ok(());
     }
@@ -30,7 +34,7 @@ pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
         fs::remove_file(out.join(name))?;
     }
     fs::create_dir_all(&out)?;
-    for (name, bytes) in &fresh {
+    for (name, bytes) in fresh {
         if current.get(name) != Some(bytes) {
             fs::write(out.join(name), bytes)?;
         }
@@ -38,7 +42,12 @@ pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn generate(root: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+fn catalogue_pages() -> Files {
+    let profiles = Catalogue::builtin().profiles();
+    profiles.map(|profile| (format!("{}.md", profile.id), docs::page(profile).into_bytes())).collect()
+}
+
+fn generate(root: &Path) -> anyhow::Result<Files> {
     let include = root.join("proto");
     let mut protos = Vec::new();
     find_protos(&include.join("muster"), &mut protos)?;
@@ -75,7 +84,7 @@ fn find_protos(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_dir(dir: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+fn read_dir(dir: &Path) -> anyhow::Result<Files> {
     if !dir.exists() {
         return Ok(BTreeMap::new());
     }
