@@ -33,7 +33,7 @@ pub(crate) struct ProfileFile {
     pub(crate) settings: Vec<SettingFile>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChannelsFile {
     pub(crate) ssm: Support,
