@@ -1,5 +1,5 @@
 //! Generates what is checked in: `crates/proto/src/gen` from `proto/`, without protoc, and `docs/catalogue` from
-//! `catalog/`; and tells whether it is fresh.
+//! `catalog/`, the table of error codes; and tells whether it is fresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use muster_catalog::{Catalogue, docs};
+use muster_errors::{Effect, ErrorCode, Retry};
 use prost::Message as _;
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -14,7 +15,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// Generates everything; with `check`, only compares it with what is checked in.
 pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     settle(root, "crates/proto/src/gen", &generate(root)?, check)?;
-    settle(root, "docs/catalogue", &catalogue_pages(), check)
+    settle(root, "docs/catalogue", &catalogue_pages(), check)?;
+    settle_file(root, "docs/errors/README.md", &error_table(), check)
 }
 
 /// Makes a folder hold just these files, or complains that it does not.
@@ -23,7 +25,8 @@ fn settle(root: &Path, folder: &str, fresh: &Files, check: bool) -> anyhow::Resu
     let current = read_dir(&out)?;
     if check {
         let names = fresh.keys().chain(current.keys());
-        let stale: BTreeSet<_> = names.filter(|name| fresh.get(*name) != current.get(*name)).cloned().collect();
+        let stale: BTreeSet<_> =
+            names.filter(|name| fresh.get(*name) != current.get(*name)).cloned().collect();
         if !stale.is_empty() {
             let stale = stale.into_iter().collect::<Vec<_>>().join(", ");
             bail!("{folder} is stale ({stale}); run `cargo xtask codegen` and commit");
@@ -40,6 +43,43 @@ fn settle(root: &Path, folder: &str, fresh: &Files, check: bool) -> anyhow::Resu
         }
     }
     Ok(())
+}
+
+fn settle_file(root: &Path, file: &str, fresh: &str, check: bool) -> anyhow::Result<()> {
+    let path = root.join(file);
+    if fs::read_to_string(&path).is_ok_and(|current| current == fresh) {
+        return Ok(());
+    }
+    if check {
+        bail!("{file} is stale; run `cargo xtask codegen` and commit");
+    }
+    fs::write(path, fresh)?;
+    Ok(())
+}
+
+fn error_table() -> String {
+    let mut table = String::from(
+        "# Error codes\n\nEvery refusal and failure carries one of these codes: over gRPC as `google.rpc.ErrorInfo.reason` in the \
+         domain `muster.io`,\non the command line as `error[CODE]`. `muster error explain CODE` prints the page.\n\n\
+         | code | meaning | gRPC status | same call again? | did anything happen? |\n|---|---|---|---|---|\n",
+    );
+    for code in ErrorCode::ALL {
+        let again = match code.retry() {
+            Retry::Same => "yes",
+            Retry::AfterReading => "after reading again",
+            Retry::Never => "no",
+        };
+        let happened = match code.effect() {
+            Effect::None => "no",
+            Effect::Unknown => "perhaps",
+        };
+        let meaning = code.page().lines().nth(2).unwrap_or_default();
+        table.push_str(&format!(
+            "| [{code}]({code}.md) | {meaning} | {:?} | {again} | {happened} |\n",
+            code.status()
+        ));
+    }
+    table
 }
 
 fn catalogue_pages() -> Files {

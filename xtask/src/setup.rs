@@ -43,7 +43,8 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
 }
 
 fn system_packages(root: &Path) -> anyhow::Result<()> {
-    let missing: Vec<_> = PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
+    let missing: Vec<_> =
+        PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
     let venv_works = Command::new("python3")
         .args(["-c", "import ensurepip"])
         .stderr(Stdio::null())
@@ -58,10 +59,15 @@ fn system_packages(root: &Path) -> anyhow::Result<()> {
     }
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
     if !is_root || !runs("apt-get") {
-        bail!("these packages are missing and only root can install them: {}; run `apt-get install {}`", missing.join(", "), missing.join(" "));
+        bail!(
+            "these packages are missing and only root can install them: {}; run `apt-get install {}`",
+            missing.join(", "),
+            missing.join(" ")
+        );
     }
     sh(root, "apt-get", &["-o", "DPkg::Lock::Timeout=300", "update", "-qq"])?;
-    let mut install = vec!["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
+    let mut install =
+        vec!["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
     sh(root, "apt-get", &install)
 }

@@ -16,7 +16,11 @@ pub(crate) fn run(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
         sh(root, tools.join("buf"), &["format", "--diff", "--exit-code", "proto"])?;
         codegen::run(root, true)?;
         tidy::run(root)?;
-        sh(root, tools.join("cargo-deny"), &["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])?;
+        sh(
+            root,
+            tools.join("cargo-deny"),
+            &["--offline", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"],
+        )?;
         sh(root, "cargo", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     }
     // The end-to-end tests start the real programs.

@@ -19,7 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-eventlog", &["muster-types", "muster-errors", "muster-proto", "muster-telemetry"]),
     (
         "muster-runtime",
-        &["muster-types", "muster-errors", "muster-proto", "muster-telemetry", "muster-pki", "muster-eventlog"],
+        &[
+            "muster-types",
+            "muster-errors",
+            "muster-proto",
+            "muster-telemetry",
+            "muster-pki",
+            "muster-eventlog",
+        ],
     ),
     ("muster-client", &["muster-types", "muster-errors", "muster-proto", "muster-telemetry", "muster-pki"]),
     ("muster-enroll", SERVICE),
@@ -63,7 +70,10 @@ const ANY: &[&str] = &["*"];
 
 /// What a pure rule does not know: (text in the source, what to do instead).
 const IMPURE: &[(&str, &str)] = &[
-    ("async fn", "decide and evolve are synchronous; look outside information up first and put it in the command"),
+    (
+        "async fn",
+        "decide and evolve are synchronous; look outside information up first and put it in the command",
+    ),
     (".await", "decide and evolve are synchronous"),
     ("tokio", "no runtime in domain/"),
     ("std::fs", "no I/O in domain/"),
@@ -129,10 +139,16 @@ fn purity(root: &Path, breaches: &mut Vec<String>) -> anyhow::Result<()> {
                 continue;
             }
             let source = fs::read_to_string(&path)?;
-            for (number, line) in source.lines().enumerate().take_while(|(_, line)| !line.contains("#[cfg(test)]")) {
+            for (number, line) in
+                source.lines().enumerate().take_while(|(_, line)| !line.contains("#[cfg(test)]"))
+            {
                 let code = line.split("//").next().unwrap_or_default();
                 for (text, instead) in IMPURE.iter().filter(|(text, _)| code.contains(text)) {
-                    breaches.push(format!("{}:{}: `{text}` in a pure rule: {instead}", shown(root, &path), number + 1));
+                    breaches.push(format!(
+                        "{}:{}: `{text}` in a pure rule: {instead}",
+                        shown(root, &path),
+                        number + 1
+                    ));
                 }
             }
         }
@@ -152,12 +168,16 @@ fn error_pages(root: &Path, breaches: &mut Vec<String>) -> anyhow::Result<()> {
 }
 
 fn main_files(root: &Path, breaches: &mut Vec<String>) -> anyhow::Result<()> {
-    let mains = ["agent", "cli", "services/enroll", "services/identity", "services/policy", "services/report"];
+    let mains =
+        ["agent", "cli", "services/enroll", "services/identity", "services/policy", "services/report"];
     for folder in mains {
         let path = root.join(folder).join("src/main.rs");
         let lines = fs::read_to_string(&path)?.lines().count();
         if lines > 30 {
-            breaches.push(format!("{}: {lines} lines; what is not parse, run and exit code belongs in the library", shown(root, &path)));
+            breaches.push(format!(
+                "{}: {lines} lines; what is not parse, run and exit code belongs in the library",
+                shown(root, &path)
+            ));
         }
     }
     Ok(())
