@@ -2,7 +2,7 @@
 
 mod convert;
 mod identity;
-mod secret;
+pub mod secret;
 
 use std::sync::Arc;
 

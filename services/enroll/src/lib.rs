@@ -21,6 +21,7 @@ pub mod metrics;
 
 use std::sync::Arc;
 
+use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::project::{self, Projected, View};
 use muster_proto::enroll::v1 as pb;
@@ -49,11 +50,15 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let devices = follow::<Devices>(&deps);
     let tokens = follow::<Tokens>(&deps);
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
-    deps.tasks.spawn("enroll process manager", {
-        let run = process_manager::run(commands.clone(), devices.clone());
-        let stopping = deps.tasks.stopping().clone();
-        async move { drop(stopping.run_until_cancelled(run).await) }
-    });
+    deps.tasks.spawn(
+        "enroll process manager",
+        process_manager::run(
+            commands.clone(),
+            deps.log.clone(),
+            deps.kv.clone(),
+            deps.tasks.stopping().clone(),
+        ),
+    );
     let readiness = {
         let (devices, tokens) = (devices.clone(), tokens.clone());
         Readiness::always()
@@ -85,10 +90,10 @@ fn follow<V: View + Default>(deps: &Deps) -> Projected<V> {
 fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), Error> {
     let Config { identity_url, public_enroll_url, public_identity_url, public_policy_url, public_report_url } =
         config;
-    let unusable = |option: &str, problem: String| {
-        Fault::new(ErrorCode::ConfigInvalid, format!("{option}: {problem}")).with_field(option, problem)
+    let needed = |option: &str, url: Option<String>| {
+        let missing = || Fault::new(ErrorCode::ConfigInvalid, format!("{option} must be set"));
+        url.ok_or_else(|| missing().with_field(option, "must be set"))
     };
-    let needed = |option, url: Option<String>| url.ok_or_else(|| unusable(option, "must be set".into()));
     let key = |key: [u8; 32]| pb::PolicyVerificationKey {
         key_id: muster_pki::signing::key_id(&key),
         ed25519_public_key: key.to_vec(),
@@ -103,8 +108,8 @@ fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), 
         policy_keys: deps.trust.policy_public_key().map(key).into_iter().collect(),
     };
     let url = needed("--identity-url", identity_url)?;
-    let channel = tonic::transport::Endpoint::from_shared(url)
-        .map_err(|error| unusable("--identity-url", error.to_string()))?
-        .connect_lazy();
-    Ok((welcome, IdentityClient::new(channel)))
+    let options = ConnectOptions::new(url, deps.trust.ca_certs().to_vec())
+        .with_identity(deps.trust.service_identity(Service::Enroll)?);
+    let client = Client::connect(options)?;
+    Ok((welcome, IdentityClient::new(&client)))
 }

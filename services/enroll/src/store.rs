@@ -3,68 +3,42 @@
 //! | view | key | value |
 //! |---|---|---|
 //! | devices | `0x01`, number of the device (32 bits, big-endian) | [`DeviceRow`] |
-//! | devices | `0x02`, device id | [`TrustRow`] |
-//! | tokens | `0x01`, number of the token (32 bits, big-endian) | [`TokenRow`] |
+//! | tokens | `0x02`, number of the token (32 bits, big-endian) | [`TokenRow`] |
 
 use muster_types::{DeviceId, Digest, TenantId, Timestamp, TokenId};
 use prost::Message;
 
 use crate::domain::enrollment::{ManagedBy, Outcome};
 use crate::domain::onboarding_token::Issued;
-use crate::projection::devices::{Device, Trust};
+use crate::projection::devices::Device;
 use crate::projection::tokens::Token;
 
-const BY_NUMBER: u8 = 1;
-const BY_ID: u8 = 2;
-
-/// A key of the devices view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceKey {
-    /// A device, by its place in the order of onboarding.
-    Device(u32),
-    /// Trust in a device that is not in the view yet.
-    EarlyTrust(DeviceId),
-}
+/// First byte of a device's key.
+const DEVICE: u8 = 1;
+/// First byte of a token's key.
+const TOKEN: u8 = 2;
 
 /// Key of a device, by its place in the order of onboarding.
 #[must_use]
 pub fn device_key(number: u32) -> [u8; 5] {
-    numbered(number)
-}
-
-/// Key of the trust in a device that is not in the view yet.
-#[must_use]
-pub fn early_trust_key(id: DeviceId) -> [u8; 17] {
-    let mut key = [BY_ID; 17];
-    key[1..].copy_from_slice(id.as_bytes());
-    key
+    key(DEVICE, number)
 }
 
 /// Key of a token, by its place in the order of issue.
 #[must_use]
 pub fn token_key(number: u32) -> [u8; 5] {
-    numbered(number)
+    key(TOKEN, number)
 }
 
-/// Reads a key of the devices view.
+/// The number in a key of either.
 #[must_use]
-pub fn read_device_key(key: &[u8]) -> Option<DeviceKey> {
-    match key.split_first()? {
-        (&BY_NUMBER, number) => Some(DeviceKey::Device(u32::from_be_bytes(number.try_into().ok()?))),
-        (&BY_ID, id) => DeviceId::from_slice(id).ok().map(DeviceKey::EarlyTrust),
-        _ => None,
-    }
-}
-
-/// Reads a key of the tokens view.
-#[must_use]
-pub fn token_number(key: &[u8]) -> Option<u32> {
-    let number = key.strip_prefix(&[BY_NUMBER])?;
+pub fn number(key: &[u8]) -> Option<u32> {
+    let [DEVICE | TOKEN, number @ ..] = key else { return None };
     Some(u32::from_be_bytes(number.try_into().ok()?))
 }
 
-fn numbered(number: u32) -> [u8; 5] {
-    let mut key = [BY_NUMBER; 5];
+fn key(kind: u8, number: u32) -> [u8; 5] {
+    let mut key = [kind; 5];
     key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
@@ -93,16 +67,6 @@ struct DeviceRow {
     onboard_micros: i64,
     #[prost(sint64, tag = "11")]
     facts_change_micros: i64,
-    #[prost(message, optional, tag = "12")]
-    trust: Option<TrustRow>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TrustRow {
-    #[prost(bytes = "vec", tag = "1")]
-    key_digest: Vec<u8>,
-    #[prost(string, tag = "2")]
-    spiffe_id: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -142,7 +106,6 @@ pub fn encode_device(device: &Device) -> Vec<u8> {
         spiffe_id,
         onboard_time,
         facts_change_time,
-        trust,
     } = device;
     let row = DeviceRow {
         tenant: tenant.to_string(),
@@ -166,7 +129,6 @@ pub fn encode_device(device: &Device) -> Vec<u8> {
         spiffe_id: spiffe_id.to_string(),
         onboard_micros: onboard_time.micros(),
         facts_change_micros: facts_change_time.micros(),
-        trust: trust.as_ref().map(trust_row),
     };
     row.encode_to_vec()
 }
@@ -201,32 +163,7 @@ pub fn decode_device(value: &[u8]) -> Result<Device, String> {
         spiffe_id: row.spiffe_id.into(),
         onboard_time: Timestamp::from_micros(row.onboard_micros),
         facts_change_time: Timestamp::from_micros(row.facts_change_micros),
-        trust: row.trust.map(read_trust).transpose()?,
     })
-}
-
-/// Trust as a row.
-#[must_use]
-pub fn encode_trust(trust: &Trust) -> Vec<u8> {
-    trust_row(trust).encode_to_vec()
-}
-
-/// Trust from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_trust(value: &[u8]) -> Result<Trust, String> {
-    read_trust(TrustRow::decode(value).map_err(text)?)
-}
-
-fn trust_row(trust: &Trust) -> TrustRow {
-    let Trust { key_digest, spiffe_id } = trust;
-    TrustRow { key_digest: key_digest.to_vec(), spiffe_id: spiffe_id.to_string() }
-}
-
-fn read_trust(row: TrustRow) -> Result<Trust, String> {
-    let TrustRow { key_digest, spiffe_id } = row;
-    Ok(Trust { key_digest: digest(&key_digest)?, spiffe_id: spiffe_id.into() })
 }
 
 /// A token as a row.
@@ -286,11 +223,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_round_trip_and_sort_by_number(a: u32, b: u32, id: [u8; 16]) {
-            let id = DeviceId::from_uuid(uuid::Uuid::from_bytes(id));
-            prop_assert_eq!(read_device_key(&device_key(a)), Some(DeviceKey::Device(a)));
-            prop_assert_eq!(read_device_key(&early_trust_key(id)), Some(DeviceKey::EarlyTrust(id)));
-            prop_assert_eq!(token_number(&token_key(a)), Some(a));
+        fn keys_round_trip_and_sort_by_number(a: u32, b: u32) {
+            prop_assert_eq!(number(&device_key(a)), Some(a));
+            prop_assert_eq!(number(&token_key(a)), Some(a));
             prop_assert_eq!(device_key(a).cmp(&device_key(b)), a.cmp(&b));
         }
     }
@@ -299,6 +234,6 @@ mod tests {
     fn what_is_no_row_is_told() {
         assert!(decode_device(&[0xff]).is_err());
         assert!(decode_token(&[]).is_err());
-        assert_eq!(read_device_key(&[9]), None);
+        assert_eq!(number(&[9, 0, 0, 0, 1]), None);
     }
 }

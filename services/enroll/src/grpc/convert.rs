@@ -82,24 +82,24 @@ pub(super) fn request_id(text: &str) -> Result<RequestId, Fault> {
 
 /// The tenant that a list or a new resource is of; there is one on this server.
 pub(super) fn parent(served: TenantId, text: &str) -> Result<TenantId, Fault> {
-    match name(served, "parent", text)? {
-        ResourceName::Tenant(tenant) => Ok(tenant),
-        _ => Err(Fault::invalid_field("parent", "expected tenants/{tenant}")),
-    }
+    let ResourceName::Tenant(tenant) = name(served, "parent", text)? else {
+        return Err(Fault::invalid_field("parent", "expected tenants/{tenant}"));
+    };
+    Ok(tenant)
 }
 
 pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
-    match name(served, "name", text)? {
-        ResourceName::Device(_, device) => Ok(device),
-        _ => Err(Fault::invalid_field("name", "expected tenants/{tenant}/devices/{device}")),
-    }
+    let ResourceName::Device(_, device) = name(served, "name", text)? else {
+        return Err(Fault::invalid_field("name", "expected tenants/{tenant}/devices/{device}"));
+    };
+    Ok(device)
 }
 
 pub(super) fn token_name(served: TenantId, text: &str) -> Result<TokenId, Fault> {
-    match name(served, "name", text)? {
-        ResourceName::OnboardingToken(_, token) => Ok(token),
-        _ => Err(Fault::invalid_field("name", "expected tenants/{tenant}/onboardingTokens/{token}")),
-    }
+    let ResourceName::OnboardingToken(_, token) = name(served, "name", text)? else {
+        return Err(Fault::invalid_field("name", "expected tenants/{tenant}/onboardingTokens/{token}"));
+    };
+    Ok(token)
 }
 
 fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
@@ -158,7 +158,6 @@ pub(super) fn device(device: Device) -> Result<pb::Device, Fault> {
         spiffe_id,
         onboard_time,
         facts_change_time,
-        trust: _,
     } = device;
     let facts = pb::DeviceFacts::decode(&*facts)
         .map_err(|_| Fault::new(ErrorCode::Internal, format!("the facts of device {id} are damaged")))?;

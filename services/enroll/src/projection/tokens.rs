@@ -78,11 +78,11 @@ impl View for Tokens {
     }
 
     fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.rows.get(store::token_number(key)? as usize).map(store::encode_token)
+        self.rows.get(store::number(key)? as usize).map(store::encode_token)
     }
 
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let number = store::token_number(key).ok_or("not the key of a token")?;
+        let number = store::number(key).ok_or("not the key of a token")?;
         if number != count(&self.rows) {
             return Err(format!("token {} is missing", self.rows.len()));
         }

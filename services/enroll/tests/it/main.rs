@@ -1,0 +1,7 @@
+//! The enroll service from outside: in process, over real TLS, on a log in memory.
+
+mod onboarding;
+mod process_manager;
+mod server;
+mod tokens;
+mod views;
