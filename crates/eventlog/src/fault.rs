@@ -1,31 +1,26 @@
 //! How the log's failures are told to callers.
 
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::Fault;
 
 use crate::command::ExecuteError;
+use crate::embedded::OpenError;
 use crate::{AppendError, ReadError};
 
 impl From<AppendError> for Fault {
     fn from(error: AppendError) -> Self {
-        let code = match &error {
-            AppendError::Conflict { .. } => ErrorCode::LogConflict,
-            AppendError::Unknown { .. } => ErrorCode::LogUnavailable,
-            AppendError::Invalid { .. } => ErrorCode::Internal,
-            AppendError::TooLarge { .. } => ErrorCode::EventTooLarge,
-            AppendError::Full { .. } => ErrorCode::DiskFull,
-            AppendError::ReadOnly { .. } => ErrorCode::LogCorrupt,
-        };
-        Self::new(code, error.to_string())
+        error.to_fault()
     }
 }
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
-        let code = match &error {
-            ReadError::Unavailable { .. } => ErrorCode::LogUnavailable,
-            ReadError::Corrupt { .. } => ErrorCode::LogCorrupt,
-        };
-        Self::new(code, error.to_string())
+        error.to_fault()
+    }
+}
+
+impl From<OpenError> for Fault {
+    fn from(error: OpenError) -> Self {
+        error.to_fault()
     }
 }
 
