@@ -6,6 +6,7 @@ use muster_types::{Positions, Service};
 use sha2::{Digest as _, Sha256};
 
 use super::{Dirty, FoldError, Projected, Source, View};
+use crate::chain::ChainVerifier;
 use crate::log::SharedLog;
 use crate::{Delivery, ReadError};
 
@@ -93,7 +94,7 @@ impl Verified {
 /// The log could not be folded from the beginning.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// It cannot be read.
+    /// It cannot be read, or is damaged.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// An event cannot be folded.
@@ -136,6 +137,7 @@ pub async fn rebuild<V: View>(log: &SharedLog, fresh: V, until: &Positions) -> R
     for &service in V::SOURCES {
         let wanted = until.get(service);
         let mut source = Source::new(log.clone(), service, 0, V::NAME);
+        let mut chain = ChainVerifier::new(service, false);
         while folded.get(service) < wanted {
             // Nothing is written behind, so nothing need be remembered as dirty.
             let mut dirty = Dirty::everything();
@@ -143,6 +145,7 @@ pub async fn rebuild<V: View>(log: &SharedLog, fresh: V, until: &Positions) -> R
                 Delivery::Events(events) => {
                     for event in &events {
                         if (folded.get(service) + 1..=wanted).contains(&event.position) {
+                            chain.check(event)?;
                             view.apply(event, &mut dirty)?;
                             folded.advance(service, event.position);
                         }

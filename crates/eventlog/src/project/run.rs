@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::store::{Store, Tips, Write};
 use super::{Dirty, Folded, HEADS_EVERY, Progress, Source, View};
+use crate::chain::ChainVerifier;
 use crate::kv::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Kv, KvError};
 use crate::log::SharedLog;
 use crate::{Delivery, ReadError};
@@ -93,6 +94,7 @@ struct Owner<V> {
     folded: Arc<RwLock<Folded<V>>>,
     progress: watch::Sender<Progress>,
     tips: Tips,
+    chains: [ChainVerifier; 4],
     caught_up: [bool; 4],
     dirty: Dirty,
     /// Keys taken from `dirty`, still to be written.
@@ -108,6 +110,7 @@ impl<V: View> Owner<V> {
             folded,
             progress,
             tips: Tips::default(),
+            chains: chains(&Positions::ZERO),
             caught_up: Service::ALL.map(|service| !V::SOURCES.contains(&service)),
             dirty: Dirty::everything(),
             unwritten: Vec::new(),
@@ -129,6 +132,7 @@ impl<V: View> Owner<V> {
                     *self.folded.write() = Folded { view, positions: checkpoint.positions };
                     self.progress.send_modify(|progress| progress.positions = checkpoint.positions);
                     self.tips = checkpoint.tips;
+                    self.chains = chains(&checkpoint.positions);
                     self.dirty = Dirty::default();
                     self.store = Some(store);
                     return;
@@ -190,6 +194,7 @@ impl<V: View> Owner<V> {
                     if event.position <= positions.get(service) {
                         return Ok(());
                     }
+                    self.chains[service as usize - 1].check(event).map_err(|error| error.to_string())?;
                     view.apply(event, &mut self.dirty).map_err(|error| error.to_string())?;
                     positions.advance(service, event.position);
                     self.tips.set(service, event.position, event.event_id);
@@ -313,6 +318,15 @@ impl<V: View> Owner<V> {
             tracing::warn!(view = V::NAME, %error, "the view may not be written to its end");
         }
     }
+}
+
+/// Verifiers that go on after these positions. Engines differ in whether they count without a gap: versions and hashes
+/// tell what is missing from a stream, whatever the engine.
+fn chains(positions: &Positions) -> [ChainVerifier; 4] {
+    Service::ALL.map(|service| match positions.get(service) {
+        0 => ChainVerifier::new(service, false),
+        after => ChainVerifier::resumed(service, false, after),
+    })
 }
 
 /// Takes along what is ready by now, up to a limit.
