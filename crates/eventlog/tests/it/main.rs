@@ -1,6 +1,8 @@
 //! The log, its engines and what folds it, from outside.
 
+mod conformance;
 mod embedded;
+mod jetstream;
 mod kv;
 mod project;
 mod react;

@@ -60,7 +60,7 @@ async fn a_tail_ends_at_the_head_and_begins_where_it_was_told() {
     {
         assert_eq!(payloads(&log, TailRequest { from_position, ..enroll() }).await, expected);
     }
-    assert_eq!(payloads(&log_of(&[]).await, enroll()).await, []);
+    assert_eq!(payloads(&log_of(&[]).await, enroll()).await, [0_u8; 0]);
 }
 
 #[tokio::test]
@@ -73,10 +73,10 @@ async fn filters_narrow_a_tail() {
         ..enroll()
     };
     assert_eq!(payloads(&log, kinds(&["enrollment"])).await, [10, 20, 30]);
-    assert_eq!(payloads(&log, kinds(&["onboarding_token"])).await, []);
+    assert_eq!(payloads(&log, kinds(&["onboarding_token"])).await, [0_u8; 0]);
     let types = |name: &str| TailRequest { types: vec![name.to_owned()], ..enroll() };
     assert_eq!(payloads(&log, types("muster.toy.v1.Happened")).await, [10, 20, 30]);
-    assert_eq!(payloads(&log, types("Happened")).await, []);
+    assert_eq!(payloads(&log, types("Happened")).await, [0_u8; 0]);
 }
 
 #[tokio::test]
