@@ -218,6 +218,18 @@ async fn damage_stops_the_view_and_readers_keep_what_was_folded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_that_the_log_lost_stops_the_view() {
+    let log: SharedLog = MoodyLog::new(Moods { lost: Some(2), ..Moods::default() });
+    for payload in [5, 6, 7] {
+        add(&*log, E, 1, payload).await;
+    }
+    let running = Running::<1>::start(&log, &kv(&MemoryKv::default()));
+    let progress = running.until(|progress| progress.stopped.is_some()).await;
+    assert_eq!(progress.positions, Positions::of(E, 1));
+    project::rebuild(&log, Toy::<1>::default(), &heads(&log).await).await.expect_err("damaged");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_folded_stops_the_view_before_it() {
     let (log, store) = (log(), kv(&MemoryKv::default()));
     add(&*log, E, 1, 5).await;
@@ -300,7 +312,7 @@ proptest! {
             // Late enough to get beyond what is delivered again.
             let breaks_after = more.map(|more| 8 + more);
             let log: SharedLog =
-                MoodyLog::new(Moods { sizes, redelivered, breaks_after, corrupt_from: None });
+                MoodyLog::new(Moods { sizes, redelivered, breaks_after, ..Moods::default() });
             let rows = MemoryKv::default();
             for Life { events, killed, batches } in lives {
                 let store: Arc<dyn Kv> =

@@ -226,6 +226,8 @@ pub(crate) struct Moods {
     pub(crate) breaks_after: Option<usize>,
     /// From which position on of the enroll log everything is damaged.
     pub(crate) corrupt_from: Option<u64>,
+    /// A position that is left out.
+    pub(crate) lost: Option<u64>,
 }
 
 /// A memory log that delivers in odd ways.
@@ -264,7 +266,10 @@ impl EventLog for MoodyLog {
                 while let Ok(Some(delivery)) = inner.next().await {
                     let parts = match delivery {
                         Delivery::CaughtUp(_) => vec![Ok(delivery)],
-                        Delivery::Events(events) => cut(service, events, &mut sizes, moods.corrupt_from),
+                        Delivery::Events(mut events) => {
+                            events.retain(|event| Some(event.position) != moods.lost);
+                            cut(service, events, &mut sizes, moods.corrupt_from)
+                        }
                     };
                     for part in parts {
                         let part = if left == 0 {
