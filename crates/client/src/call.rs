@@ -100,14 +100,8 @@ impl Transport {
     async fn call_unary(&self, request: Request<Body>, idempotent: bool) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         let idempotent = idempotent || head.extensions.get::<Idempotent>().is_some();
-        // A deadline of the caller's own is kept by tonic's channel; with ours the server is told.
-        let limit = if head.headers.contains_key(TIMEOUT) {
-            Duration::MAX
-        } else {
-            let limit = self.shared.call_timeout;
-            head.headers.insert(TIMEOUT, timeout_value(limit));
-            limit
-        };
+        let limit = limit(&head.headers).unwrap_or(self.shared.call_timeout);
+        head.headers.insert(TIMEOUT, timeout_value(limit));
         // The body of a unary request is one message in memory already.
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
@@ -193,8 +187,9 @@ impl Failed {
                 }
                 None => {
                     let reasons: Vec<_> = sources(error).map(ToString::to_string).collect();
-                    let connected = !reasons.iter().any(|reason| reason.contains("deadline has elapsed"));
-                    (ErrorCode::ServerUnreachable, connected, reasons.join(": "))
+                    let late = sources(error).any(|error| error.is::<tonic::TimeoutExpired>());
+                    let code = if late { ErrorCode::DeadlineExceeded } else { ErrorCode::ServerUnreachable };
+                    (code, true, reasons.join(": "))
                 }
             };
         let fault = Fault::new(code, format!("{endpoint}: {reason}")).with("endpoint", endpoint);
@@ -220,8 +215,24 @@ fn header(token: &str) -> Result<Bearer, Fault> {
     Ok(Arc::new(value))
 }
 
+/// How long the caller waits, if it says.
+fn limit(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(TIMEOUT)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count.checked_mul(3_600)?)),
+        "M" => Some(Duration::from_secs(count.checked_mul(60)?)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
 /// At most 8 digits are allowed: milliseconds do for a day.
 fn timeout_value(limit: Duration) -> HeaderValue {
-    let limit_ms = limit.as_millis().min(99_999_999);
+    let limit_ms = limit.as_millis().clamp(1, 99_999_999);
     HeaderValue::try_from(format!("{limit_ms}m")).expect("digits and a letter are ASCII")
 }

@@ -98,6 +98,10 @@ impl ConnectError {
         }
     }
 
+    fn too_late() -> Self {
+        Self::Unreachable(io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))
+    }
+
     fn of_tls(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::InvalidCertificate(reason)) => Self::Untrusted(reason.clone()),
@@ -129,19 +133,16 @@ pub(crate) fn channel(options: &ConnectOptions) -> Result<Channel, Fault> {
         .origin(uri)
         .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
         .map_err(|_| wrong())?
-        .connect_timeout(options.connect_timeout)
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_WAIT_MAX)
         .keep_alive_while_idle(true);
-    let shows_certificate = options.identity.is_some();
+    let (shows_certificate, wait_max) = (options.identity.is_some(), options.connect_timeout);
     Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
         let (address, name, tls) = (address.clone(), name.clone(), tls.clone());
         async move {
-            let mut stream = open(address, name, tls).await?;
-            if shows_certificate {
-                await_acceptance(&mut stream).await?;
-            }
-            Ok::<_, ConnectError>(TokioIo::new(stream))
+            let opening = tokio::time::timeout(wait_max, open(address, name, tls, shows_certificate));
+            let opened = opening.await.unwrap_or_else(|_| Err(ConnectError::too_late()));
+            opened.map(TokioIo::new)
         }
     })))
 }
@@ -150,10 +151,16 @@ async fn open(
     address: (String, u16),
     name: ServerName<'static>,
     tls: Arc<ClientConfig>,
+    shows_certificate: bool,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let stream = TcpStream::connect(address).await.map_err(ConnectError::Unreachable)?;
     stream.set_nodelay(true).map_err(ConnectError::Unreachable)?;
-    TlsConnector::from(tls).connect(name, stream).await.map_err(ConnectError::of_tls)
+    let connecting = TlsConnector::from(tls).connect(name, stream);
+    let mut stream = connecting.await.map_err(ConnectError::of_tls)?;
+    if shows_certificate {
+        await_acceptance(&mut stream).await?;
+    }
+    Ok(stream)
 }
 
 /// In TLS 1.3 a client's handshake is done before the server has looked at its certificate. Waits for the server's

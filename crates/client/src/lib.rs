@@ -56,6 +56,12 @@ impl Client {
         Transport::new(options).map(Self)
     }
 
+    /// What generated clients of other services (health, reflection) call through.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.0.clone()
+    }
+
     /// The furthest positions that replies on this client told; its reads reflect them.
     #[must_use]
     pub fn positions(&self) -> Positions {

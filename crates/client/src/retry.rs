@@ -15,6 +15,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Whether a call that failed with `code` may be made again as it is. One that may have left a trace only when calling
 /// it twice does no more than calling it once.
 pub(crate) fn may_repeat(code: ErrorCode, reached: bool, idempotent: bool) -> bool {
+    if code == ErrorCode::DeadlineExceeded {
+        // The time for all attempts is over.
+        return false;
+    }
     let traceless = code.effect() == Effect::None && !reached;
     code.retry() == Retry::Same && (traceless || idempotent)
 }

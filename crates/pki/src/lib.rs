@@ -4,6 +4,7 @@
 //! `ring` does the arithmetic. Nothing here reads a clock: times come with the call.
 
 pub mod authority;
+mod certificate;
 pub mod csr;
 mod files;
 pub mod identity;

@@ -26,11 +26,11 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use subtle::ConstantTimeEq as _;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::authority::Names;
+use crate::certificate::{belongs, domain_of, is_issued_for};
 use crate::files::{self, Readers};
 use crate::identity::certs_from_pem;
 use crate::signing::SignatureError;
@@ -358,7 +358,7 @@ fn init_service(
     let names = options.names();
     let present = read_certs(&cert_path)?;
     let good = |cert: &CertificateDer<'static>| {
-        belongs(cert, &key) && is_current(cert, authority, &names, options.now)
+        belongs(cert, &key) && is_issued_for(cert, authority, &names, options.now.plus(SERVICE_RENEWAL))
     };
     if present.is_some_and(|certs| good(&certs[0])) {
         return Ok(());
@@ -435,43 +435,5 @@ fn pem_of(der: &[u8]) -> String {
     pem
 }
 
-fn belongs(certificate: &[u8], key: &KeyPair) -> bool {
-    X509Certificate::from_der(certificate)
-        .is_ok_and(|(_, certificate)| certificate.public_key().raw == key.subject_public_key_info())
-}
-
-/// The trust domain an authority's certificate names.
-fn domain_of(certificate: &[u8]) -> Option<TrustDomain> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => uri.strip_prefix("spiffe://")?.parse().ok(),
-        _ => None,
-    })
-}
-
-/// Whether a service's certificate is of this authority, has all names, and lasts.
-fn is_current(certificate: &[u8], authority: &Authority, wanted: &Names, now: Timestamp) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
-    let Ok((_, issuer)) = X509Certificate::from_der(authority.certificate()) else { return false };
-    let (mut dns, mut ips) = (Vec::new(), Vec::new());
-    if let Ok(Some(names)) = certificate.subject_alternative_name() {
-        for name in &names.value.general_names {
-            match name {
-                GeneralName::DNSName(name) => dns.push((*name).to_owned()),
-                GeneralName::IPAddress(bytes) => ips.extend(ip(bytes)),
-                _ => {}
-            }
-        }
-    }
-    let not_after = Timestamp::from_seconds_and_nanos(certificate.validity().not_after.timestamp(), 0);
-    certificate.verify_signature(Some(issuer.public_key())).is_ok()
-        && wanted.dns.iter().all(|name| dns.contains(name))
-        && wanted.ips.iter().all(|ip| ips.contains(ip))
-        && not_after.since(now) > SERVICE_RENEWAL
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
-    v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! The other end of a TLS connection.
 
 use muster_types::Timestamp;
-use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::SpiffeId;
+use crate::certificate::uris;
 use crate::spiffe::InvalidSpiffeId;
 
 /// Who a certificate, already verified by TLS, speaks for.
@@ -47,17 +47,8 @@ pub fn identity(certificate_der: &[u8]) -> Result<SpiffeId, PeerError> {
 /// [`PeerError`] when it is nobody of ours.
 pub fn read(certificate_der: &[u8]) -> Result<Peer, PeerError> {
     let (_, certificate) = X509Certificate::from_der(certificate_der).map_err(|_| PeerError::Malformed)?;
-    let names = certificate.subject_alternative_name().map_err(|_| PeerError::Malformed)?;
-    let names = names.map_or(&[][..], |names| &names.value.general_names);
-    let mut uris = names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    let uri = uris.next().ok_or(PeerError::NotOneUri { found: 0 })?;
-    let more = uris.count();
-    if more > 0 {
-        return Err(PeerError::NotOneUri { found: 1 + more });
-    }
+    let uris = uris(&certificate);
+    let [uri] = uris[..] else { return Err(PeerError::NotOneUri { found: uris.len() }) };
     let not_after = certificate.validity().not_after.timestamp();
     Ok(Peer { id: uri.parse()?, not_after: Timestamp::from_seconds_and_nanos(not_after, 0) })
 }

@@ -1,7 +1,5 @@
 //! The admin port: plain HTTP for probes and Prometheus. Loopback unless told otherwise.
 
-use std::fmt::Write as _;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -51,12 +49,8 @@ async fn readyz(State(shown): State<Shown>) -> impl IntoResponse {
     if missing.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());
     }
-    let mut body = String::from("not ready\n");
-    for (name, reason) in missing {
-        // Writing to a string cannot fail.
-        let _ = writeln!(body, "{name}: {reason}");
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, body)
+    let lines: String = missing.iter().map(|(name, reason)| format!("{name}: {reason}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{lines}"))
 }
 
 async fn metrics_text(State(shown): State<Shown>) -> impl IntoResponse {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::embedded::EmbeddedLog;
+use muster_eventlog::jetstream::JetStreamLog;
 use muster_eventlog::kv::{Kv, OpenError, SledKv};
 use muster_eventlog::log::SharedLog;
 use muster_pki::{InitOptions, LocalTrust, TrustError};
@@ -122,7 +124,8 @@ pub async fn start(
     }
     let readiness = built.iter().fold(Readiness::always(), |all, part| all.and(part.readiness.clone()));
     let (endpoint, admin_url) = (ports.endpoint(), ports.admin_url());
-    let options = ServerOptions::new(&trust, shown, clock)?;
+    let mut options = ServerOptions::new(&trust, shown, clock)?;
+    options.log = Some(log.clone());
     server::start(ports.grpc, built, options, tasks, &metrics)?;
     admin::start(ports.admin, readiness.clone(), tasks, &metrics);
     tell_endpoint(&config.data_dir, &endpoint, &admin_url)?;
@@ -156,9 +159,10 @@ pub fn open_trust(config: &ServerConfig, clock: &dyn Clock) -> Result<LocalTrust
     let opened =
         if given { LocalTrust::open(&dir) } else { LocalTrust::init(&dir, &init_options(config, clock)) };
     opened.map_err(|error| {
-        let code = match &error {
-            TrustError::Write { source, .. } => unwritable(source),
-            _ => ErrorCode::ConfigInvalid,
+        let code = if let TrustError::Write { source, .. } = &error {
+            unwritable(source)
+        } else {
+            ErrorCode::ConfigInvalid
         };
         Failure::new(code, error)
     })
@@ -188,13 +192,11 @@ pub async fn open_log(config: &ServerConfig) -> Result<SharedLog, Failure> {
                 tokio::task::spawn_blocking(move || EmbeddedLog::open(&dir, Default::default())).await?;
             Ok(Arc::new(opened.map_err(|error| Failure::new(error.code(), error))?))
         }
-        LogSelection::Nats(url) => open_nats(url).await,
+        LogSelection::Nats(urls) => {
+            let opened = JetStreamLog::connect(urls, config.nats.options(urls)).await;
+            Ok(Arc::new(opened.map_err(|error| Failure::new(error.code(), error))?))
+        }
     }
-}
-
-async fn open_nats(url: &str) -> Result<SharedLog, Failure> {
-    let message = format!("this build has no JetStream log for {url}");
-    Err(Fault::new(ErrorCode::NatsUnreachable, message).into())
 }
 
 /// Opens a service's store for views. One that cannot be read is dropped: the log has it all.
@@ -211,10 +213,8 @@ fn open_store(config: &ServerConfig, service: Service) -> Result<Arc<dyn Kv>, Fa
 }
 
 fn unwritable(error: &std::io::Error) -> ErrorCode {
-    match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
-        _ => ErrorCode::DataDirReadOnly,
-    }
+    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    if full { ErrorCode::DiskFull } else { ErrorCode::DataDirReadOnly }
 }
 
 /// Leaves word in the data directory where the server is, for commands on this machine.

@@ -55,7 +55,15 @@ pub fn device<T>(request: &Request<T>) -> Result<(TenantId, DeviceId), Fault> {
 /// # Errors
 /// `ADMIN_TOKEN_INVALID` without the right token, `PERMISSION_DENIED` for a device or service.
 pub fn admin<T>(request: &Request<T>) -> Result<Arc<str>, Fault> {
-    match of(request.extensions()) {
+    admin_in(request.extensions())
+}
+
+/// The same from the extensions of a request.
+///
+/// # Errors
+/// As [`admin`].
+pub fn admin_in(extensions: &Extensions) -> Result<Arc<str>, Fault> {
+    match of(extensions) {
         Caller::Admin { name } => Ok(name),
         Caller::Anonymous => Err(Fault::new(
             ErrorCode::AdminTokenInvalid,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::jetstream::{self, SyncCheck};
 use muster_pki::TrustDomain;
 use muster_telemetry::{DEFAULT_FILTER, LogFormat, TelemetryConfig};
 use muster_types::TenantId;
@@ -82,9 +83,58 @@ pub struct ServerConfig {
     #[arg(long, env = "MUSTER_TRUST_DOMAIN", default_value = "muster.local")]
     pub trust_domain: TrustDomain,
 
+    /// How the event log on NATS is used
+    #[command(flatten)]
+    pub nats: NatsArgs,
+
     /// What is logged on stderr and how, and where traces go
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+}
+
+/// Settings of the event log on NATS.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct NatsArgs {
+    /// Servers that hold a copy of each event: 1, 3 or 5
+    #[arg(long, env = "MUSTER_NATS_REPLICAS", value_name = "COUNT", default_value_t = 1)]
+    pub nats_replicas: usize,
+
+    /// Monitoring ports of the nats-servers, asked whether they sync before they acknowledge [default: port 8222 of
+    /// each server in --log]
+    #[arg(long, env = "MUSTER_NATS_MONITORS", value_name = "URL", value_delimiter = ',')]
+    pub nats_monitors: Vec<String>,
+
+    /// Believe that the nats-servers sync before they acknowledge (`sync_interval: always`), without asking
+    #[arg(long, env = "MUSTER_NATS_TRUST_SYNC")]
+    pub nats_trust_sync: bool,
+}
+
+impl Default for NatsArgs {
+    fn default() -> Self {
+        Self { nats_replicas: 1, nats_monitors: Vec::new(), nats_trust_sync: false }
+    }
+}
+
+impl NatsArgs {
+    /// How the log at `urls` is used.
+    #[must_use]
+    pub fn options(&self, urls: &str) -> jetstream::Options {
+        let Self { nats_replicas, nats_monitors, nats_trust_sync } = self;
+        let sync = if *nats_trust_sync {
+            SyncCheck::Trust
+        } else if nats_monitors.is_empty() {
+            SyncCheck::Monitor(urls.split(',').filter_map(monitor_of).collect())
+        } else {
+            SyncCheck::Monitor(nats_monitors.clone())
+        };
+        jetstream::Options { replicas: *nats_replicas, sync, ..jetstream::Options::default() }
+    }
+}
+
+/// The monitoring port of the server at a URL, where it usually is.
+fn monitor_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.trim().parse().ok()?;
+    Some(format!("http://{}:8222", uri.host()?))
 }
 
 /// Settings of logging and tracing.
@@ -139,6 +189,7 @@ impl ServerConfig {
             log: LogSelection::Embedded,
             tenant: TenantId::DEFAULT,
             trust_domain: TrustDomain::local(),
+            nats: NatsArgs::default(),
             telemetry: TelemetryArgs::default(),
         }
     }
@@ -166,13 +217,16 @@ impl ServerConfig {
         if self.listen == self.admin_listen && self.listen.port() != 0 {
             mistakes.push(("--admin-listen", format!("{} is the address of --listen too", self.listen)));
         }
+        if !matches!(self.nats.nats_replicas, 1 | 3 | 5) {
+            mistakes.push(("--nats-replicas", format!("{} is neither 1, 3 nor 5", self.nats.nats_replicas)));
+        }
         for name in self.server_names.iter().filter(|name| !is_host(name)) {
             mistakes.push(("--server-names", format!("{name:?} is neither a DNS name nor an IP address")));
         }
-        if let Some(endpoint) = self.telemetry.otlp_endpoint.as_deref().filter(|text| !text.is_empty()) {
-            if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
-                mistakes.push(("--otlp-endpoint", format!("{endpoint:?} is no http or https URL")));
-            }
+        let is_url = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+        let endpoint = self.telemetry.otlp_endpoint.as_deref().filter(|text| !text.is_empty());
+        if let Some(endpoint) = endpoint.filter(|text| !is_url(text)) {
+            mistakes.push(("--otlp-endpoint", format!("{endpoint:?} is no http or https URL")));
         }
         if mistakes.is_empty() {
             return Ok(());
@@ -206,6 +260,13 @@ mod tests {
         assert_eq!(fields, ["--listen", "--admin-listen", "--server-names", "--otlp-endpoint"]);
         config.listen_beyond_loopback = true;
         assert_eq!(config.validate().unwrap_err().fields.len(), 2);
+    }
+
+    #[test]
+    fn monitors_are_looked_for_beside_the_servers() {
+        let options = NatsArgs::default().options("nats://a:4222,nats://[::1]:4222");
+        let beside = ["http://a:8222", "http://[::1]:8222"].map(str::to_owned);
+        assert_eq!(options.sync, SyncCheck::Monitor(Vec::from(beside)));
     }
 
     #[test]

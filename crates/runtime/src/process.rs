@@ -1,7 +1,6 @@
 //! A process from its start to its exit code.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -120,13 +119,7 @@ pub fn tell(failure: &Failure) {
 /// An error and its sources on one line.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    for error in sources(error) {
-        let separator = if text.is_empty() { "" } else { ": " };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{separator}{error}");
-    }
-    text
+    sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

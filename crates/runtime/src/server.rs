@@ -5,6 +5,7 @@ mod calls;
 mod health;
 mod layer;
 mod listen;
+mod tail;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::log::SharedLog;
 use muster_pki::{AdminToken, LocalTrust, TrustDomain};
 use muster_types::{Clock, Service};
 use rustls::ServerConfig;
@@ -47,6 +49,8 @@ pub struct ServerOptions {
     pub admin_token: Option<AdminToken>,
     /// Where time comes from: certificates end in the middle of connections.
     pub clock: Arc<dyn Clock>,
+    /// The log, if admins may read the parts' events here.
+    pub log: Option<SharedLog>,
     /// Connections at once; more are closed as they come.
     pub connections_max: usize,
 }
@@ -65,6 +69,7 @@ impl ServerOptions {
             trust_domain: trust.trust_domain().clone(),
             admin_token: trust.admin_token().cloned(),
             clock,
+            log: None,
             connections_max: CONNECTIONS_MAX,
         })
     }
@@ -82,13 +87,17 @@ pub fn start(
     tasks: &TaskGroup,
     metrics: &Metrics,
 ) -> Result<(), Fault> {
-    let ServerOptions { tls, trust_domain, admin_token, clock, connections_max } = options;
+    let ServerOptions { tls, trust_domain, admin_token, clock, log, connections_max } = options;
     let calls = calls::Calls::register(metrics)?;
     let health = health::service(&parts, tasks.stopping().clone());
-    let routes = merge(parts.into_iter().map(|part| part.routes))
+    let services: Vec<_> = parts.iter().map(|part| part.service).collect();
+    let mut routes = merge(parts.into_iter().map(|part| part.routes))
         .add_service(health)
-        .add_service(reflection().build_v1().map_err(contract)?)
-        .add_service(reflection().build_v1alpha().map_err(contract)?);
+        .add_service(reflection().build_v1().map_err(|error| contract(&error))?)
+        .add_service(reflection().build_v1alpha().map_err(|error| contract(&error))?);
+    if let Some(log) = log {
+        routes = routes.add_service(tail::service(log, services, tasks.stopping().clone()));
+    }
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
@@ -116,7 +125,7 @@ fn unusable(error: &(dyn std::error::Error + 'static)) -> Fault {
     Fault::new(ErrorCode::ConfigInvalid, crate::process::chain(error))
 }
 
-fn contract(error: tonic_reflection::server::Error) -> Fault {
+fn contract(error: &tonic_reflection::server::Error) -> Fault {
     Fault::new(ErrorCode::Internal, format!("the compiled contract cannot be read: {error}"))
 }
 

@@ -31,12 +31,11 @@ impl Bound {
 /// `PORT_IN_USE` when another has it; `CONFIG_INVALID` when the address is none of this machine's, or not allowed.
 pub async fn bind(address: SocketAddr) -> Result<Bound, Fault> {
     let refused = |error: io::Error| {
-        let (code, message) = match error.kind() {
-            io::ErrorKind::AddrInUse => (
-                ErrorCode::PortInUse,
-                format!("{address} is in use by another process; choose another address"),
-            ),
-            _ => (ErrorCode::ConfigInvalid, format!("cannot listen on {address}: {error}")),
+        let (code, message) = if error.kind() == io::ErrorKind::AddrInUse {
+            let message = format!("{address} is in use by another process; choose another address");
+            (ErrorCode::PortInUse, message)
+        } else {
+            (ErrorCode::ConfigInvalid, format!("cannot listen on {address}: {error}"))
         };
         Fault::new(code, message).with("address", address)
     };

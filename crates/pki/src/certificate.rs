@@ -1,0 +1,64 @@
+//! Looking into certificates.
+
+use std::net::IpAddr;
+
+use muster_types::Timestamp;
+use rcgen::{KeyPair, PublicKeyData as _};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::authority::Names;
+use crate::{Authority, TrustDomain};
+
+/// Whether a certificate is for that key.
+pub(crate) fn belongs(certificate: &[u8], key: &KeyPair) -> bool {
+    X509Certificate::from_der(certificate)
+        .is_ok_and(|(_, certificate)| certificate.public_key().raw == key.subject_public_key_info())
+}
+
+/// The trust domain an authority's certificate names.
+pub(crate) fn domain_of(certificate: &[u8]) -> Option<TrustDomain> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    uris(&certificate).iter().find_map(|uri| uri.strip_prefix("spiffe://")?.parse().ok())
+}
+
+/// The URIs among a certificate's names.
+pub(crate) fn uris<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
+    let uri = |name: &GeneralName<'a>| if let GeneralName::URI(uri) = name { Some(*uri) } else { None };
+    names(certificate).iter().filter_map(uri).collect()
+}
+
+/// Whether a service's certificate is of this authority, has all these names, and lasts until then.
+pub(crate) fn is_issued_for(
+    certificate: &[u8],
+    authority: &Authority,
+    wanted: &Names,
+    until: Timestamp,
+) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
+    let Ok((_, issuer)) = X509Certificate::from_der(authority.certificate()) else { return false };
+    let (mut dns, mut ips) = (Vec::new(), Vec::new());
+    for name in names(&certificate) {
+        if let GeneralName::DNSName(name) = name {
+            dns.push((*name).to_owned());
+        } else if let GeneralName::IPAddress(bytes) = name {
+            ips.extend(ip(bytes));
+        }
+    }
+    let not_after = Timestamp::from_seconds_and_nanos(certificate.validity().not_after.timestamp(), 0);
+    certificate.verify_signature(Some(issuer.public_key())).is_ok()
+        && wanted.dns.iter().all(|name| dns.contains(name))
+        && wanted.ips.iter().all(|ip| ips.contains(ip))
+        && not_after > until
+}
+
+fn names<'a, 'b>(certificate: &'b X509Certificate<'a>) -> &'b [GeneralName<'a>] {
+    // Names that cannot be read are none.
+    let names = certificate.subject_alternative_name().ok().flatten();
+    names.map_or(&[], |names| &names.value.general_names)
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from).ok();
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).map(IpAddr::from).ok())
+}
