@@ -187,7 +187,7 @@ impl GroupService for Grpc {
         let pb::ListGroupMembersRequest { name, page_size, page_token } = request.into_inner();
         let id = convert::group_name(self.tenant, &name)?;
         let page = convert::page_of_members(page_size, &page_token)?;
-        let members = self.queries.members(self.tenant, id, page);
+        let members = self.queries.members(self.tenant, id, &page);
         let members = members.ok_or(group::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::members(self.tenant, members)))
     }

@@ -110,7 +110,7 @@ impl Queries {
 
     /// The devices in a group, by ordinal; `None` when there is no such group.
     #[must_use]
-    pub fn members(&self, tenant: TenantId, id: GroupId, page: Page<u32>) -> Option<Rows<DeviceId, u32>> {
+    pub fn members(&self, tenant: TenantId, id: GroupId, page: &Page<u32>) -> Option<Rows<DeviceId, u32>> {
         let group = self.group(tenant, id)?.group;
         let registrations = self.registrations.read();
         let from = page.mark.map_or(0, |mark| mark.saturating_add(1));

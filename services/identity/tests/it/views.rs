@@ -1,0 +1,162 @@
+//! A view that was stopped anywhere, stored and taken up again is the view that was never stopped.
+
+use std::collections::BTreeMap;
+
+use muster_eventlog::command::State;
+use muster_eventlog::project::{Dirty, View};
+use muster_eventlog::{Actor, Context, Envelope};
+use muster_identity::domain::group::{self, Group};
+use muster_identity::domain::registration::{self, Kind, Registration};
+use muster_identity::projection::{Groups, Registrations};
+use muster_types::{DeviceId, EventId, Positions, StreamId, TenantId, Timestamp, Version};
+use proptest::prelude::*;
+use roaring::RoaringBitmap;
+use uuid::Uuid;
+
+/// Something that happens, to one of a few devices and groups.
+#[derive(Debug, Clone)]
+enum Happening {
+    Trust(u8),
+    Define(u8),
+    Modify { group: u8, add: Vec<u32>, remove: Vec<u32> },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let ordinals = || proptest::collection::vec(0..100_000_u32, 0..4);
+    prop_oneof![
+        (0..6_u8).prop_map(Happening::Trust),
+        (0..3_u8).prop_map(Happening::Define),
+        (0..3_u8, ordinals(), ordinals()).prop_map(|(group, add, remove)| Happening::Modify {
+            group,
+            add,
+            remove
+        }),
+    ]
+}
+
+/// What the log holds after all that happened.
+#[derive(Default)]
+struct History {
+    events: Vec<Envelope>,
+    groups: BTreeMap<u8, Group>,
+}
+
+impl History {
+    fn push<S: State>(&mut self, id: u8, event: &S::Event) {
+        let (kind, payload) = S::encode(event);
+        let position = self.events.len() as u64 + 1;
+        self.events.push(Envelope {
+            position,
+            event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position))),
+            stream: StreamId::new(TenantId::DEFAULT, S::AGGREGATE, Uuid::from_u128(u128::from(id))),
+            version: Version(position),
+            kind,
+            context: Context {
+                actor: Actor::admin("ada"),
+                time: Timestamp::from_micros(0),
+                correlation_id: Uuid::nil(),
+                causation_id: None,
+                traceparent: None,
+            },
+            prev_hash: [0; 32],
+            payload: payload.into(),
+        });
+    }
+
+    fn decide(&mut self, id: u8, command: &group::Command) {
+        let group = self.groups.entry(id).or_default();
+        let events = group.decide(command).unwrap_or_default();
+        events.iter().for_each(|event| group.evolve(event));
+        events.iter().for_each(|event| self.push::<Group>(id, event));
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = Timestamp::from_micros(0);
+        match happening {
+            Happening::Trust(device) => self.push::<Registration>(
+                device,
+                &registration::Event::TrustEstablished {
+                    kind: Kind::Synthetic,
+                    spiffe_id: String::new(),
+                    key_digest: [device; 32],
+                    certificate_serial: vec![],
+                    not_after: now,
+                },
+            ),
+            Happening::Define(group) => {
+                let display_name = format!("group {group}");
+                self.decide(group, &group::Command::Define { display_name, namesake: None, now });
+            }
+            Happening::Modify { group, add, remove } => {
+                let (add, remove) = (RoaringBitmap::from_iter(add), RoaringBitmap::from_iter(remove));
+                self.decide(group, &group::Command::ModifyMembers { add, remove, expected: None, now });
+            }
+        }
+    }
+}
+
+type StoredRows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn rows<V: View>(view: &V) -> StoredRows {
+    let mut rows = StoredRows::new();
+    view.row_keys(&mut |key| {
+        rows.insert(key.to_vec(), view.encode_row(key).expect("a row for each key"));
+    });
+    rows
+}
+
+fn fold<V: View>(view: &mut V, events: &[Envelope], stored: &mut StoredRows) {
+    let mut dirty = Dirty::default();
+    events.iter().for_each(|event| view.apply(event, &mut dirty).expect("an event that can be folded"));
+    for key in dirty.keys() {
+        match view.encode_row(key) {
+            Some(row) => stored.insert(key.to_vec(), row),
+            None => stored.remove(key),
+        };
+    }
+}
+
+fn stopping_changes_nothing<V: View + Default>(events: &[Envelope], cut: usize) {
+    let (mut whole, mut written_behind) = (V::default(), StoredRows::new());
+    fold(&mut whole, events, &mut written_behind);
+    assert_eq!(rows(&whole), written_behind, "what was marked is what changed");
+
+    let (mut first, mut stored) = (V::default(), StoredRows::new());
+    fold(&mut first, &events[..cut], &mut stored);
+    let mut taken_up = V::default();
+    stored.iter().for_each(|(key, value)| taken_up.load_row(key, value).expect("a stored row"));
+    taken_up.loaded(&Positions::ZERO);
+    fold(&mut taken_up, &events[cut..], &mut stored);
+    assert_eq!(rows(&taken_up), rows(&whole));
+    assert_eq!(stored, rows(&whole));
+}
+
+proptest! {
+    #[test]
+    fn from_scratch_and_incremental_are_the_same(
+        happenings in proptest::collection::vec(happening(), 0..40),
+        cut in any::<proptest::sample::Index>(),
+    ) {
+        let mut history = History::default();
+        happenings.into_iter().for_each(|happening| history.happen(happening));
+        let cut = cut.index(history.events.len() + 1);
+        stopping_changes_nothing::<Registrations>(&history.events, cut);
+        stopping_changes_nothing::<Groups>(&history.events, cut);
+    }
+}
+
+#[test]
+fn ordinals_follow_the_order_of_first_trust() {
+    let mut history = History::default();
+    for device in [7, 3, 7, 5] {
+        history.happen(Happening::Trust(device));
+    }
+    let (mut view, mut stored) = (Registrations::default(), StoredRows::new());
+    fold(&mut view, &history.events, &mut stored);
+    let device = |id: u128| DeviceId::from_uuid(Uuid::from_u128(id));
+    assert_eq!([7, 3, 5, 9].map(|id| view.ordinal(device(id))), [Some(0), Some(1), Some(2), None]);
+    // An event told twice changes nothing.
+    fold(&mut view, &history.events, &mut stored);
+    assert_eq!(stored.len(), 3);
+    assert_eq!(view.device(2), Some(device(5)));
+}
