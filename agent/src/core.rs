@@ -17,7 +17,8 @@ use muster_types::{Digest, Timestamp, setting};
 
 use self::backoff::{Backoff, Class, Jitter, class};
 use self::message::{
-    Action, ApplyState, CheckIn, Document, Enrolled, Input, Outcome, Refusal, Reply, SettingState, Status, Work,
+    Action, ApplyState, CheckIn, Document, Enrolled, Input, Outcome, Refusal, Reply, SettingState, Status,
+    Work,
 };
 
 /// So often in a row must the server not know the device before it onboards again: a service that has just come up may
@@ -232,7 +233,8 @@ impl Core {
             self.apply_state = ApplyState::None;
             self.status = Arc::default();
         }
-        self.check_in = Wish { at: Some(enrolled.first_check_in_at.unwrap_or(now).max(now)), ..Wish::default() };
+        self.check_in =
+            Wish { at: Some(enrolled.first_check_in_at.unwrap_or(now).max(now)), ..Wish::default() };
         self.watch = Wish { at: Some(now), ..Wish::default() };
         self.enrolled = Some(enrolled);
         if self.last_good.is_some() {
@@ -321,10 +323,10 @@ impl Core {
             return refuse(ErrorCode::PolicyExpired, format!("it expired at {}", policy.expires_at));
         }
         if let Some(good) = &self.last_good
-            && (policy.version < good.version
-                || (policy.version == good.version && policy.etag != good.etag))
+            && (policy.version < good.version || (policy.version == good.version && policy.etag != good.etag))
         {
-            let message = format!("its version is {}, and version {} came before", policy.version, good.version);
+            let message =
+                format!("its version is {}, and version {} came before", policy.version, good.version);
             return refuse(ErrorCode::PolicyRolledBack, message);
         }
         if setting::etag(policy.settings.iter().map(|(id, value)| (id, value))) != policy.etag {
@@ -373,7 +375,8 @@ impl Core {
             self.last_error = failed.reason.or(Some(ErrorCode::ApplyFailed));
             let pause = self.apply.backoff.pause(&mut self.jitter, true);
             self.apply.at = Some(now.plus(pause));
-            if self.applied.is_some_and(|(etag, version, _)| (etag, version) == (policy.etag, policy.version)) {
+            if self.applied.is_some_and(|(etag, version, _)| (etag, version) == (policy.etag, policy.version))
+            {
                 // It was in force once, and is not any more.
                 self.applied = None;
             }
@@ -500,7 +503,10 @@ impl Core {
             applied: self.applied.map(|(etag, version, _)| (etag, version)),
             received: self.received,
             apply_state: self.apply_state,
-            traceparent: self.hint_in_flight.as_ref().map_or_else(String::new, |hint| hint.traceparent.clone()),
+            traceparent: self
+                .hint_in_flight
+                .as_ref()
+                .map_or_else(String::new, |hint| hint.traceparent.clone()),
         }
     }
 

@@ -91,11 +91,15 @@ fn in_force() -> (Core, Document) {
 }
 
 fn check_in(actions: &[Action]) -> Option<&CheckIn> {
-    actions.iter().find_map(|action| if let Action::CheckIn(check_in) = action { Some(check_in) } else { None })
+    actions
+        .iter()
+        .find_map(|action| if let Action::CheckIn(check_in) = action { Some(check_in) } else { None })
 }
 
 fn report(actions: &[Action]) -> Option<&Status> {
-    actions.iter().find_map(|action| if let Action::Report { status, .. } = action { Some(&**status) } else { None })
+    actions
+        .iter()
+        .find_map(|action| if let Action::Report { status, .. } = action { Some(&**status) } else { None })
 }
 
 #[test]
@@ -125,7 +129,11 @@ fn a_hint_asks_for_a_check_in_and_lends_it_its_trace() {
     let actions = core.handle(NOW, hint(&newer));
     assert_eq!(check_in(&actions).unwrap().traceparent, "00-aa-bb-01");
     let actions = core.handle(NOW, reply(Some(newer.clone())));
-    assert!(actions.iter().any(|a| matches!(a, Action::Apply { traceparent, .. } if traceparent == "00-aa-bb-01")));
+    assert!(
+        actions
+            .iter()
+            .any(|a| matches!(a, Action::Apply { traceparent, .. } if traceparent == "00-aa-bb-01"))
+    );
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Bringing settings into force: each security product has an engine that plans what it would write, writes it, and
+//! reads back what stands there.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use muster_errors::ErrorCode;
+use muster_types::{SettingId, SettingValue};
+
+use crate::core::message::{Outcome, SettingState};
+
+/// Why a setting, or all of them, did not come into force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// The same for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// `APPLY_FAILED` with a message.
+    pub fn apply(message: impl Into<String>) -> Self {
+        Self { code: ErrorCode::ApplyFailed, message: message.into() }
+    }
+}
+
+/// What an engine will do, as a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Plan {
+    /// The file to replace, and its whole new content; `None` when nothing changes.
+    pub write: Option<(PathBuf, Vec<u8>)>,
+    /// The engine's record of what is its own, once written.
+    pub owned: Vec<u8>,
+    /// The same while it is not sure whether the write came through.
+    pub owned_meanwhile: Vec<u8>,
+    /// Settings it will not write.
+    pub refused: BTreeMap<SettingId, Failure>,
+}
+
+/// What reading back found: a value, nothing (`None`), or why it could not be read.
+pub type Observed = BTreeMap<SettingId, Result<Option<SettingValue>, Failure>>;
+
+/// One security product's door.
+pub trait Engine: Send {
+    /// Whether settings of that profile are its own.
+    fn handles(&self, profile: &str) -> bool;
+
+    /// What it would do to have exactly these of its settings in force. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] when what stands there cannot be understood; then nothing may be written.
+    fn plan(&self, desired: &BTreeMap<SettingId, SettingValue>) -> Result<Plan, Failure>;
+
+    /// Does it: all or nothing.
+    ///
+    /// # Errors
+    /// [`Failure`] when it could not be written; what stood there stands.
+    fn apply(&mut self, plan: &Plan) -> Result<(), Failure>;
+
+    /// Reads anew what stands there.
+    fn read_back(&self, ids: &[SettingId]) -> Observed;
+}
+
+/// Brings a policy into force by the engines at hand: an outcome per setting, in the order given.
+///
+/// Every engine is asked, also one that the policy gives nothing: it may have something to take back.
+pub fn enforce(engines: &mut [Box<dyn Engine>], settings: &[(SettingId, SettingValue)]) -> Vec<Outcome> {
+    let mut verdicts = BTreeMap::new();
+    for engine in engines {
+        let desired: BTreeMap<_, _> =
+            settings.iter().filter(|(id, _)| engine.handles(id.profile())).cloned().collect();
+        verdicts.extend(enforce_by(engine.as_mut(), desired).into_iter().map(|o| (o.id.clone(), o)));
+    }
+    settings
+        .iter()
+        .map(|(id, desired)| verdicts.remove(id).unwrap_or_else(|| no_engine(id.clone(), desired.clone())))
+        .collect()
+}
+
+fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue>) -> Vec<Outcome> {
+    let planned = engine.plan(&desired).and_then(|plan| engine.apply(&plan).map(|()| plan.refused));
+    let ids: Vec<_> = desired.keys().cloned().collect();
+    let mut observed = engine.read_back(&ids);
+    let failure_of = |id: &SettingId| match &planned {
+        Ok(refused) => refused.get(id).cloned(),
+        Err(failure) => Some(failure.clone()),
+    };
+    desired
+        .into_iter()
+        .map(|(id, desired)| {
+            let observed = observed.remove(&id).unwrap_or(Ok(None));
+            let failure = failure_of(&id);
+            verdict(id, desired, observed, failure)
+        })
+        .collect()
+}
+
+/// Succeeded only if the desired value was read back.
+fn verdict(
+    id: SettingId,
+    desired: SettingValue,
+    observed: Result<Option<SettingValue>, Failure>,
+    failure: Option<Failure>,
+) -> Outcome {
+    let (observed, unreadable) = match observed {
+        Ok(observed) => (observed, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let failure = failure.or(unreadable).or_else(|| {
+        (observed.as_ref() != Some(&desired)).then(|| Failure {
+            code: ErrorCode::ReadBackDiffers,
+            message: match &observed {
+                Some(value) => format!("wanted {desired}, read back {value}"),
+                None => format!("wanted {desired}, read back nothing"),
+            },
+        })
+    });
+    match failure {
+        None => Outcome {
+            id,
+            desired,
+            observed,
+            state: SettingState::Succeeded,
+            reason: None,
+            message: String::new(),
+        },
+        Some(Failure { code, message }) => {
+            Outcome { id, desired, observed, state: SettingState::Error, reason: Some(code), message }
+        }
+    }
+}
+
+fn no_engine(id: SettingId, desired: SettingValue) -> Outcome {
+    let message = format!("no engine on this device handles profile {}", id.profile());
+    Outcome {
+        id,
+        desired,
+        observed: None,
+        state: SettingState::NotApplicable,
+        reason: Some(ErrorCode::EngineMissing),
+        message,
+    }
+}

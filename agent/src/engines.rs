@@ -1,0 +1,3 @@
+//! The engines, one per security product.
+
+pub mod mdatp;
