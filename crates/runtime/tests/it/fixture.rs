@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
@@ -30,6 +31,7 @@ pub(crate) const STATUS_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Probe {
     pub(crate) entered: Arc<Notify>,
     pub(crate) release: Arc<Notify>,
+    pub(crate) refused: Arc<AtomicU32>,
 }
 
 #[tonic::async_trait]
@@ -66,6 +68,7 @@ impl ReportService for Probe {
         &self,
         _: Request<pb::GetPolicyReportRequest>,
     ) -> Result<Response<pb::PolicyReport>, Status> {
+        self.refused.fetch_add(1, Ordering::SeqCst);
         Err(Fault::new(ErrorCode::LogConflict, "another writer was first").into())
     }
 }

@@ -1,16 +1,19 @@
 use std::sync::Arc;
-use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use muster_client::Client;
 use muster_errors::ErrorCode;
+use muster_proto::report::v1::ReportStatusRequest;
+use muster_proto::report::v1::device_report_service_client::DeviceReportServiceClient;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, HandshakeKind};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::fixture::{Server, mk_device, mk_identity, mk_server, report};
 
@@ -42,24 +45,57 @@ async fn until_closed(server: &Server) {
 #[tokio::test]
 async fn a_device_that_comes_back_resumes_its_session_and_stays_known() {
     let server = mk_server().await;
-    let identity = mk_identity(&server.trust, mk_device());
+    let device = mk_device();
+    let identity = mk_identity(&server.trust, device);
     let config = muster_pki::tls::client_config(server.trust.ca_certs(), Some(&identity)).unwrap();
-    assert_eq!(handshake(&server, &config).await, Some(HandshakeKind::Full));
-    assert_eq!(handshake(&server, &config).await, Some(HandshakeKind::Resumed));
-    server.stop().await;
+    for _ in 0..2 {
+        let mut client = DeviceReportServiceClient::new(connection(&server, &config));
+        let answer = client.report_status(ReportStatusRequest::default()).await.unwrap();
+        assert_eq!(answer.into_inner().report_digest, device.as_bytes());
+    }
     let metrics = server.metrics.encode();
-    assert!(metrics.contains("connections_total{outcome=\"resumed\"} 1"), "{metrics}");
+    for outcome in ["full", "resumed"] {
+        assert!(metrics.contains(&format!("connections_total{{outcome=\"{outcome}\"}} 1")), "{metrics}");
+    }
 }
 
-async fn handshake(server: &Server, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    let name = ServerName::from(server.address.ip());
-    let mut stream = TlsConnector::from(config.clone()).connect(name, stream).await.unwrap();
-    // The ticket comes with the server's first bytes.
-    let mut first = [0; 1];
-    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut first)).await;
-    assert!(read.unwrap().is_ok());
-    stream.get_ref().1.handshake_kind()
+/// A connection of its own, with the sessions of `config`.
+fn connection(server: &Server, config: &Arc<ClientConfig>) -> Channel {
+    let (address, config) = (server.address, config.clone());
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    endpoint.connect_with_connector_lazy(tower::service_fn(move |_| {
+        let config = config.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::from(address.ip());
+            TlsConnector::from(config).connect(name, stream).await.map(TokioIo::new)
+        }
+    }))
+}
+
+#[tokio::test]
+async fn both_forms_of_reflection_list_the_services() {
+    let server = mk_server().await;
+    let transport = server.anonymous().transport();
+    let request = v1::ServerReflectionRequest {
+        message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(transport.clone());
+    let answer = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+    let listed = format!("{:?}", answer.into_inner().message().await.unwrap());
+    assert!(listed.contains("muster.report.v1.DeviceReportService"), "{listed}");
+
+    let request = v1alpha::ServerReflectionRequest {
+        message_request: Some(
+            v1alpha::server_reflection_request::MessageRequest::ListServices(String::new()),
+        ),
+        ..Default::default()
+    };
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(transport);
+    let answer = client.server_reflection_info(tokio_stream::once(request)).await.unwrap();
+    let listed = format!("{:?}", answer.into_inner().message().await.unwrap());
+    assert!(listed.contains("muster.report.v1.DeviceReportService"), "{listed}");
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use muster_client::Client;
-use muster_errors::ErrorCode;
+use muster_errors::{ErrorCode, Fault};
 use muster_proto::report::v1 as pb;
 use muster_runtime::server;
 use tonic::Code;
@@ -52,6 +53,19 @@ async fn nobody_there_is_unreachable_and_too_slow_is_a_deadline() {
     request.set_timeout(Duration::from_millis(50));
     let status = device.device_reports().report_status(request).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+}
+
+#[tokio::test]
+async fn a_read_that_failed_for_the_moment_is_made_again_but_not_for_ever() {
+    let server = mk_server().await;
+    let status = server
+        .as_admin()
+        .reports()
+        .get_policy_report(pb::GetPolicyReportRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(Fault::from_status(&status).code, ErrorCode::LogConflict);
+    assert_eq!(server.probe.refused.load(Ordering::SeqCst), 4);
 }
 
 #[tokio::test]
