@@ -7,7 +7,7 @@ use muster_eventlog::command::{
     CONFLICT_RETRIES_MAX, ExecuteError, Executed, Repository, State, append_surely, event_id, prepare,
 };
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::{Actor, AppendError, Context};
+use muster_eventlog::{Actor, AppendError, Context, ReadError};
 use muster_telemetry::context::current_traceparent;
 use muster_types::id::derive;
 use muster_types::{
@@ -242,6 +242,18 @@ impl Commands {
         let request = RequestId::from_uuid(derive("enrollment-succeeded", &[onboarded.request.as_bytes()]));
         let command = enrollment::Command::Succeed { key_digest, spiffe_id: spiffe_id.to_owned() };
         self.enrollments.execute(&self.log, stream, request, &context, |it| it.decide(&command)).await
+    }
+
+    /// Where a reader must be to see what a command came to: at its last event or, when there was nothing to do, at the
+    /// end of the log.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer.
+    pub async fn seen_at(&self, written: Option<u64>) -> Result<u64, ReadError> {
+        match written {
+            Some(position) => Ok(position),
+            None => self.log.head(Service::Enroll).await,
+        }
     }
 
     fn context(&self, actor: Actor, request: RequestId) -> Context {

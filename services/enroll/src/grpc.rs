@@ -98,6 +98,17 @@ impl Grpc {
         Ok(response)
     }
 
+    /// Tells the caller what a reader must have seen to see this.
+    async fn stamped<T>(
+        &self,
+        mut response: Response<T>,
+        written: Option<u64>,
+    ) -> Result<Response<T>, Status> {
+        let position = self.commands.seen_at(written).await.map_err(status)?;
+        position::stamp(&mut response, Service::Enroll, Some(position));
+        Ok(response)
+    }
+
     /// Waits until the views show what the caller wants to see.
     async fn settled<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let wanted = position::wanted(request)?;
@@ -161,12 +172,11 @@ impl EnrollmentAdminService for Grpc {
         if made {
             self.metrics.token_issued();
         }
-        let mut response = Response::new(pb::CreateOnboardingTokenResponse {
+        let response = Response::new(pb::CreateOnboardingTokenResponse {
             onboarding_token: Some(self.token(id, &done.state)?),
             secret: if made { secret.reveal() } else { String::new() },
         });
-        position::stamp(&mut response, Service::Enroll, done.position);
-        Ok(response)
+        self.stamped(response, done.position).await
     }
 
     async fn list_onboarding_tokens(
@@ -195,9 +205,8 @@ impl EnrollmentAdminService for Grpc {
             .revoke_token((self.tenant, id), request, validate_only, actor)
             .await
             .map_err(status)?;
-        let mut response = Response::new(self.token(id, &done.state)?);
-        position::stamp(&mut response, Service::Enroll, done.position);
-        Ok(response)
+        let response = Response::new(self.token(id, &done.state)?);
+        self.stamped(response, done.position).await
     }
 
     async fn get_device(

@@ -20,6 +20,7 @@ pub mod grpc;
 pub mod metrics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
@@ -36,6 +37,9 @@ use grpc::{Grpc, IdentityClient, Welcome};
 use metrics::EnrollMetrics;
 use projection::{Devices, Tokens};
 use queries::Queries;
+
+/// Longest wait for identity, with retries; the device that is onboarded waits meanwhile.
+const IDENTITY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Builds the service and starts its background work on the task group.
 ///
@@ -108,8 +112,9 @@ fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), 
         policy_keys: deps.trust.policy_public_key().map(key).into_iter().collect(),
     };
     let url = needed("--identity-url", identity_url)?;
-    let options = ConnectOptions::new(url, deps.trust.ca_certs().to_vec())
+    let mut options = ConnectOptions::new(url, deps.trust.ca_certs().to_vec())
         .with_identity(deps.trust.service_identity(Service::Enroll)?);
+    options.call_timeout = IDENTITY_WAIT_MAX;
     let client = Client::connect(options)?;
     Ok((welcome, IdentityClient::new(&client)))
 }

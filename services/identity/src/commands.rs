@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_eventlog::command::{ExecuteError, Executed, Repository, State as _};
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::{Actor, Context};
+use muster_eventlog::{Actor, Context, ReadError};
 use muster_telemetry::context::current_traceparent;
 use muster_types::id::derive;
 use muster_types::{
@@ -179,6 +179,18 @@ impl Commands {
     #[must_use]
     pub fn log(&self) -> &SharedLog {
         &self.log
+    }
+
+    /// Where a reader must be to see what a command came to: at its last event or, when there was nothing to do, at the
+    /// end of the log.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer.
+    pub async fn seen_at(&self, written: Option<u64>) -> Result<u64, ReadError> {
+        match written {
+            Some(position) => Ok(position),
+            None => self.log.head(Service::Identity).await,
+        }
     }
 
     fn context(&self, actor: Actor, request: RequestId) -> Context {

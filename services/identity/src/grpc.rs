@@ -55,6 +55,17 @@ impl Grpc {
             .add_service(GroupServiceServer::from_arc(this))
     }
 
+    /// Tells the caller what a reader must have seen to see this.
+    async fn stamped<T>(
+        &self,
+        mut response: Response<T>,
+        written: Option<u64>,
+    ) -> Result<Response<T>, Status> {
+        let position = self.commands.seen_at(written).await.map_err(status)?;
+        position::stamp(&mut response, Service::Identity, Some(position));
+        Ok(response)
+    }
+
     /// Waits until the views show what the caller wants to see.
     async fn settled<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let wanted = position::wanted(request)?;
@@ -124,9 +135,8 @@ impl GroupService for Grpc {
         let display_name = convert::new_group(group)?;
         let define = DefineGroup { tenant, request, display_name, validate_only };
         let done = self.commands.define_group(define, actor, &self.queries).await.map_err(status)?;
-        let mut response = Response::new(self.group(group_id(tenant, request), &done.state)?);
-        position::stamp(&mut response, Service::Identity, done.position);
-        Ok(response)
+        let response = Response::new(self.group(group_id(tenant, request), &done.state)?);
+        self.stamped(response, done.position).await
     }
 
     async fn get_group(&self, request: Request<pb::GetGroupRequest>) -> Result<Response<pb::Group>, Status> {
@@ -173,9 +183,8 @@ impl GroupService for Grpc {
         if done.position.is_some() {
             self.metrics.membership_changed();
         }
-        let mut response = Response::new(self.group(change.group, &done.state)?);
-        position::stamp(&mut response, Service::Identity, done.position);
-        Ok(response)
+        let response = Response::new(self.group(change.group, &done.state)?);
+        self.stamped(response, done.position).await
     }
 
     async fn list_group_members(

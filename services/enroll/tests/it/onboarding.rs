@@ -1,8 +1,10 @@
 //! Devices come in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_errors::ErrorCode;
+use muster_eventlog::memory::MemoryLog;
 use muster_proto::enroll::v1 as pb;
 
 use crate::server::{PARENT, TestDevice, TestServer, code};
@@ -40,6 +42,22 @@ async fn a_lost_reply_burns_nothing() {
     let again = server.onboard(&token.secret, &device).await.expect("let in again, though it has expired");
     assert_eq!(again.device, first.device);
     assert_eq!(server.events().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_device_that_came_in_while_identity_was_away_comes_back_for_its_certificate() {
+    let nobody = "https://127.0.0.1:1".to_owned();
+    let before = TestServer::start_on(Arc::new(MemoryLog::default()), Some(nobody)).await;
+    let (token, device) = (before.token(1).await, TestDevice::new(1));
+    let away = before.onboard(&token.secret, &device).await;
+    assert_eq!(away.map_err(|fault| fault.code), Err(ErrorCode::ServerUnreachable));
+    let half = ["OnboardingTokenIssued", "OnboardingTokenUsed", "DeviceOnboarded"];
+    assert_eq!(before.events().await, half);
+
+    let after = TestServer::start_on(before.log.clone(), None).await;
+    let onboarded = after.onboard(&token.secret, &device).await.expect("let in");
+    assert_eq!(onboarded.enrollment_status(), pb::EnrollmentStatus::Succeeded);
+    assert_eq!(after.events().await, [&half[..], &["EnrollmentSucceeded"]].concat());
 }
 
 #[tokio::test]

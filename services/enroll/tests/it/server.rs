@@ -29,15 +29,21 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
+        Self::start_on(Arc::new(MemoryLog::default()), None).await
+    }
+
+    /// Starts on a log, with identity elsewhere if that is said.
+    pub(crate) async fn start_on(log: SharedLog, identity_url: Option<String>) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let clock = Arc::new(FixedClock::at(SystemClock.now()));
         let trust =
             LocalTrust::init(dir.path(), &InitOptions::local(clock.now())).expect("a folder of trust");
         let bound = server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let endpoint = format!("https://{}", bound.local_addr());
+        let config = Config { identity_url, ..Config::default() };
         let tasks = TaskGroup::new();
         let deps = Deps {
-            log: Arc::new(MemoryLog::default()),
+            log,
             kv: Arc::new(MemoryKv::default()),
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -45,7 +51,7 @@ impl TestServer {
             tenant: TenantId::DEFAULT,
             trust: trust.clone(),
         };
-        let enroll = muster_enroll::build(Config::default().served_at(&endpoint), deps.clone()).await;
+        let enroll = muster_enroll::build(config.served_at(&endpoint), deps.clone()).await;
         let identity_deps = Deps { kv: Arc::new(MemoryKv::default()), ..deps.clone() };
         let identity = muster_identity::build(muster_identity::Config::default(), identity_deps).await;
         let parts = vec![enroll.expect("enroll is built"), identity.expect("identity is built")];

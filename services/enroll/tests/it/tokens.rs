@@ -2,6 +2,7 @@
 
 use muster_errors::ErrorCode;
 use muster_proto::enroll::v1 as pb;
+use muster_types::Service;
 use uuid::Uuid;
 
 use crate::server::{PARENT, TestDevice, TestServer, code};
@@ -20,7 +21,10 @@ async fn a_repeated_request_makes_no_second_token_and_tells_no_secret() {
     let mut admin = server.admin().enrollment_admin();
     let request = create(Uuid::from_u128(1));
     let first = admin.create_onboarding_token(request.clone()).await.expect("made").into_inner();
-    let again = admin.create_onboarding_token(request.clone()).await.expect("found").into_inner();
+    let newcomer = server.admin();
+    let repeat = newcomer.enrollment_admin().create_onboarding_token(request.clone()).await;
+    let again = repeat.expect("found").into_inner();
+    assert_eq!(newcomer.positions().get(Service::Enroll), 1, "what is there already can be read too");
     assert!(first.secret.starts_with("mot_"));
     assert_eq!(again.secret, "");
     assert_eq!(again.onboarding_token, first.onboarding_token);
