@@ -148,3 +148,20 @@ where
         .with_threads(false)
         .with_tracked_inactivity(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn spans_are_sent_to_the_endpoint_when_the_guard_is_dropped() {
+        let collector = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", collector.local_addr().unwrap());
+        let config = TelemetryConfig { otlp_endpoint: Some(endpoint), ..TelemetryConfig::new("test") };
+        let guard = init(config).unwrap();
+        tracing::info_span!("work").in_scope(|| ());
+        let dropped = tokio::task::spawn_blocking(move || drop(guard));
+        collector.accept().await.unwrap();
+        dropped.await.unwrap();
+    }
+}
