@@ -4,6 +4,8 @@
 //! [`all`] runs everything that needs no outside hand; [`under_disturbance`] appends and follows while its caller kills
 //! and restarts what the log is made of.
 
+#![expect(clippy::panic, reason = "a broken promise ends the case that found it")]
+
 mod appends;
 mod disturbance;
 mod fixture;

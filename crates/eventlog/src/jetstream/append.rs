@@ -1,6 +1,7 @@
 //! Appending: publish with the expected last sequence, and look at the leader whenever the answer leaves a doubt.
 
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
+use async_nats::jetstream::ErrorCode;
 use async_nats::{HeaderMap, Request, client::RequestErrorKind};
 use bytes::Bytes;
 use muster_types::{Digest, Version};
@@ -85,7 +86,9 @@ impl Link {
                     appends.iter().for_each(|append| self.heads.forget(&append.stream));
                     return Ok(Appended { position });
                 }
-                Tried::Refused(error) => return Err(error),
+                Tried::Refused(error) if reason.is_empty() => return Err(error),
+                // An earlier try may yet have gone through.
+                Tried::Refused(error) => reason = error.to_string(),
                 Tried::Doubt { reason: doubt } => {
                     appends.iter().for_each(|append| self.heads.forget(&append.stream));
                     reason = doubt;
@@ -118,7 +121,7 @@ impl Link {
     async fn look(&self, appends: &[Append]) -> Result<Seen, Looked> {
         let mut heads = Vec::with_capacity(appends.len());
         let mut position = 0;
-        let mut conflict = None;
+        let (mut repeated, mut conflict) = (None, None);
         for append in appends {
             let last = self.last(&append.stream).await?;
             let head = last.as_ref().map_or(Head::default(), |last| Head::from(&last.event));
@@ -133,17 +136,17 @@ impl Link {
             let ids = stored.iter().take(append.events.len()).map(|event| event.event_id);
             if ids.eq(append.events.iter().map(|event| event.id)) {
                 position = stored[append.events.len() - 1].position.max(position);
+                repeated.get_or_insert((append, head.version));
             } else {
                 conflict.get_or_insert((append, head.version));
             }
         }
-        let moved = heads.len() < appends.len();
-        match conflict {
-            None if heads.is_empty() => Ok(Seen::All { position }),
-            None if !moved => Ok(Seen::None { heads }),
-            // Some are there and some are not: not this append's, which is all or nothing.
-            None => Err(Looked::conflict(&appends[0], appends[0].expected)),
+        // Where some are there and some are not, it is not this append that brought them: it is all or nothing.
+        let half = repeated.filter(|_| !heads.is_empty());
+        match conflict.or(half) {
             Some((append, found)) => Err(Looked::conflict(append, found)),
+            None if repeated.is_some() => Ok(Seen::All { position }),
+            None => Ok(Seen::None { heads }),
         }
     }
 
@@ -231,13 +234,18 @@ impl Link {
 /// What a refusal by the servers means for the append.
 fn judge(Refusal { err_code, description }: Refusal) -> Tried {
     let reason = format!("{description} ({err_code})");
-    match err_code {
-        // Out of storage; maximum messages or bytes of the stream or the account.
-        10_023 | 10_028 | 10_047 | 10_077 | 10_122 | 10_169 | 10_002 => {
+    match ErrorCode(err_code) {
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED => Tried::Refused(AppendError::Full { reason }),
+        // The store's own limits ("maximum bytes exceeded") come under the code of any failed write.
+        ErrorCode::STREAM_STORE_FAILED if description.contains("maximum") => {
             Tried::Refused(AppendError::Full { reason })
         }
-        // Message or headers over the servers' limit.
-        10_054 | 10_097 => Tried::Refused(AppendError::Invalid { reason }),
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
+            Tried::Refused(AppendError::Invalid { reason })
+        }
         _ => Tried::Doubt { reason },
     }
 }

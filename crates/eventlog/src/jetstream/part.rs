@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType, Stream,
@@ -114,10 +115,12 @@ pub(super) async fn open(
 async fn get_or_make(context: &Context, wanted: &Config) -> Result<Stream, String> {
     match context.get_stream(&wanted.name).await {
         Ok(stream) => return Ok(stream),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(error) if error.error_code().0 == 10_059 => {}
-            _ => return Err(error.to_string()),
-        },
+        Err(error) => {
+            let missing = matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
+            if !missing {
+                return Err(error.to_string());
+            }
+        }
     }
     // When somebody else makes it in between, the next look finds it.
     context.create_stream(wanted.clone()).await.map_err(|error| error.to_string())

@@ -32,6 +32,7 @@ pub(super) struct Stored {
     before: u64,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands as it is in `map_err`")]
 pub(super) fn unavailable(reason: impl ToString) -> ReadError {
     ReadError::Unavailable { reason: reason.to_string() }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster_eventlog::conformance::{self, Disturbed};
 use muster_eventlog::jetstream::{ConnectError, JetStreamLog, Options, SyncCheck};
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::{EventLog as _, ReadError};
+use muster_eventlog::{AppendError, EventLog as _, ReadError};
 use muster_testkit::nats::{NatsCluster, NatsServer, Sync};
 use muster_types::Service;
 
@@ -92,6 +92,26 @@ async fn a_log_set_up_otherwise_is_refused() -> anyhow::Result<()> {
     assert!(refused.to_string().contains("MUSTER_POLICY") && refused.to_string().contains("deny_purge"));
     let options = Options { replicas: 2, ..single(&server) };
     assert_ne!(code(&server.url(), options).await, "NATS_UNREACHABLE");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_without_room_refuses_and_keeps_what_it_has() -> anyhow::Result<()> {
+    let server = NatsServer::start(Sync::Always).await?;
+    let log = JetStreamLog::connect(&server.url(), single(&server)).await?;
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
+    let mut config = context.get_stream("MUSTER_REPORT").await?.cached_info().config.clone();
+    config.max_bytes = 8 * 1_024;
+    context.update_stream(config).await?;
+    let mut written = 0;
+    let outcome = loop {
+        match log.append(vec![rate::append()]).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(outcome, AppendError::Full { .. }), "{outcome}");
+    assert_eq!((log.head(Service::Report).await?, written > 0), (written, true));
     Ok(())
 }
 

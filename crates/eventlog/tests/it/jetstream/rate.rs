@@ -16,7 +16,7 @@ const EVENTS: usize = 20_000;
 const ROUNDS: usize = 5;
 const PAYLOAD: Bytes = Bytes::from_static(&[7; 200]);
 
-fn append() -> Append {
+pub(super) fn append() -> Append {
     Append {
         stream: StreamId::new(TenantId::DEFAULT, Aggregate::DeviceStatus, Uuid::new_v4()),
         expected: Version::NONE,
