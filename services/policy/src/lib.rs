@@ -1,1 +1,93 @@
-//! The service.
+//! Policy: what devices shall be set to, resolved for each of them, and how they get it.
+//!
+//! The way through: [`grpc`] decodes → [`commands`] checks settings against the catalogue, loads and lets the [`domain`]
+//! decide → the log → [`projection`] folds three logs into what each device shall be set to
+//! ([`domain::resolve`], a pure function, once per distinct input) → [`store`] keeps → [`queries`] reads → [`grpc`]
+//! encodes. [`wire`] is the only place where domain events meet the payloads of the log. [`checkin`] is what a device is
+//! answered and the signature under it, [`mod@watch`] who waits for a hint that a check-in is worth it.
+
+pub mod config;
+pub mod domain;
+pub mod wire;
+
+pub mod commands;
+
+pub mod projection;
+pub mod queries;
+pub mod store;
+
+pub mod checkin;
+pub mod watch;
+
+pub mod error;
+pub mod grpc;
+pub mod metrics;
+
+use std::sync::Arc;
+
+use muster_catalog::Catalogue;
+use muster_eventlog::project::{self, Projected, View};
+use muster_runtime::{Deps, Readiness, ServiceParts};
+use muster_types::Service;
+
+pub use config::Config;
+pub use error::Error;
+
+use commands::Commands;
+use grpc::Grpc;
+use metrics::PolicyMetrics;
+use projection::Fleet;
+use queries::Queries;
+use watch::Watches;
+
+/// Builds the service and starts its background work on the task group.
+///
+/// # Errors
+/// [`Error`] when the key that signs policies is missing.
+#[expect(
+    clippy::unused_async,
+    reason = "all services are built the same way, and others ask something first"
+)]
+pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
+    let (grpc, fleet) = grpc(config, &deps)?;
+    let readiness = Readiness::always().view(Fleet::NAME, move || fleet.progress());
+    Ok(ServiceParts { service: Service::Policy, routes: grpc.routes(), readiness })
+}
+
+/// Starts the view and puts together what answers calls; for servers, and for tests without one.
+///
+/// # Errors
+/// [`Error`] when the key that signs policies is missing.
+pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Error> {
+    let Config {} = config;
+    let signer = deps.trust.policy_signer().cloned().ok_or(Error::SigningKeyMissing)?;
+    let catalogue = Catalogue::builtin();
+    let metrics = PolicyMetrics::register(&deps.metrics);
+    let watches = Watches::new(metrics.clone());
+    let fleet = follow(deps, catalogue, watches.clone(), metrics.clone());
+    let (clock, log) = (deps.clock.clone(), deps.log.clone());
+    let grpc = Grpc {
+        tenant: deps.tenant,
+        commands: Commands::new(deps.tenant, log, clock.clone(), catalogue, fleet.clone()),
+        queries: Queries::new(fleet.clone(), clock.now()),
+        watches,
+        signer,
+        clock,
+        tasks: deps.tasks.clone(),
+        metrics,
+    };
+    Ok((grpc, fleet))
+}
+
+fn follow(
+    deps: &Deps,
+    catalogue: &'static Catalogue,
+    watches: Watches,
+    metrics: PolicyMetrics,
+) -> Projected<Fleet> {
+    let fresh = move || Fleet::new(catalogue, watches.clone(), metrics.clone());
+    let stopping = deps.tasks.stopping().clone().cancelled_owned();
+    let (projected, run) = project::start(deps.log.clone(), Arc::clone(&deps.kv), fresh, stopping);
+    deps.tasks.spawn(Fleet::NAME, run);
+    projected
+}

@@ -1,0 +1,13 @@
+//! An assignment: a policy's tie to a group.
+
+mod command;
+mod error;
+mod event;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::Command;
+pub use error::Error;
+pub use event::{Event, Intent};
+pub use state::{Assigned, Assignment, stream_id};

@@ -1,0 +1,28 @@
+//! What may be asked of an assignment.
+
+use muster_types::{GroupId, PolicyId, Timestamp};
+
+use super::Intent;
+
+/// A wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Tie the policy to the group.
+    Assign {
+        /// The policy.
+        policy: PolicyId,
+        /// The group.
+        group: GroupId,
+        /// In or out.
+        intent: Intent,
+        /// The moment of the command.
+        now: Timestamp,
+    },
+    /// Take the tie back.
+    Unassign {
+        /// The policy.
+        policy: PolicyId,
+        /// The group.
+        group: GroupId,
+    },
+}

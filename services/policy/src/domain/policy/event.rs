@@ -1,0 +1,41 @@
+//! What happened to a policy.
+
+use std::collections::BTreeMap;
+
+use muster_types::{RequestId, SettingId, SettingValue, Timestamp};
+
+/// A fact. The request and the moment stand in the envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was made, as revision 1.
+    Created {
+        /// Name for people.
+        display_name: String,
+        /// Catalogue profile of its settings.
+        profile: String,
+        /// What it sets.
+        settings: BTreeMap<SettingId, SettingValue>,
+        /// The request.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+    },
+    /// It has a new revision.
+    Revised {
+        /// The new revision's number.
+        revision: u64,
+        /// Name from now on.
+        display_name: String,
+        /// What it sets from now on, whole.
+        settings: BTreeMap<SettingId, SettingValue>,
+        /// The request.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+    },
+    /// It is gone, with its assignments.
+    Deleted {
+        /// The request.
+        request: RequestId,
+    },
+}

@@ -1,0 +1,5 @@
+//! Why a sync is refused: its rules refuse nothing.
+
+/// A refusal; there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {}

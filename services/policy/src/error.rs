@@ -1,0 +1,75 @@
+//! Why the service does not start, and how refusals are told to callers.
+
+use muster_catalog::Violation;
+use muster_errors::{ErrorCode, Fault, FieldViolation, Retry};
+use tonic::Status;
+use tracing::error;
+
+use crate::domain::{assignment, policy, sync};
+
+/// Why the service cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The folder of trust holds no key that signs policies.
+    #[error("policy-signing.key is missing: the policy service cannot sign what devices shall obey")]
+    SigningKeyMissing,
+}
+
+/// Tells a caller why a call did not go through. What is no fault of the caller is logged here, and nowhere else.
+pub fn status(error: impl Into<Fault>) -> Status {
+    let fault = error.into();
+    if fault.code.retry() == Retry::Same || fault.code == ErrorCode::LogCorrupt {
+        error!(code = %fault.code, "a call failed: {}", fault.message);
+    }
+    fault.into()
+}
+
+/// All mistakes in a policy's settings as one fault: the code of the first, a field for each.
+#[must_use]
+pub fn violations(violations: &[Violation]) -> Fault {
+    let code = violations.first().map_or(ErrorCode::ArgumentInvalid, |violation| violation.code);
+    let message = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut fault = Fault::new(code, message);
+    if let Some(first) = violations.first() {
+        let subject = if code == ErrorCode::ProfileUnknown { "profile" } else { "setting" };
+        fault = fault.with(subject, &first.subject);
+    }
+    fault.fields = violations.iter().map(field).collect();
+    fault
+}
+
+fn field(violation: &Violation) -> FieldViolation {
+    let Violation { code, subject, at, .. } = violation;
+    let field = if *code == ErrorCode::ProfileUnknown {
+        "policy.profile".to_owned()
+    } else {
+        format!("policy.settings[{subject}]{at}")
+    };
+    FieldViolation { field, description: violation.to_string() }
+}
+
+impl From<policy::Error> for Fault {
+    fn from(error: policy::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            policy::Error::Unknown => Self::new(ErrorCode::PolicyUnknown, message),
+            policy::Error::Name(problem) => Self::invalid_field("policy.display_name", problem),
+            policy::Error::EtagMismatch { expected, found } => {
+                Self::new(ErrorCode::EtagMismatch, message).with("expected", expected).with("found", found)
+            }
+            policy::Error::RequestReused => Self::new(ErrorCode::RequestIdReused, message),
+        }
+    }
+}
+
+impl From<assignment::Error> for Fault {
+    fn from(error: assignment::Error) -> Self {
+        match error {}
+    }
+}
+
+impl From<sync::Error> for Fault {
+    fn from(error: sync::Error) -> Self {
+        match error {}
+    }
+}

@@ -1,0 +1,71 @@
+//! The gRPC services: decode, one call, encode.
+
+mod admin;
+mod convert;
+mod device;
+
+use std::sync::Arc;
+
+use muster_eventlog::Actor;
+use muster_pki::PolicySigner;
+use muster_proto::policy::v1::device_policy_service_server::DevicePolicyServiceServer;
+use muster_proto::policy::v1::policy_service_server::PolicyServiceServer;
+use muster_runtime::{TaskGroup, caller, position};
+use muster_types::{Clock, TenantId};
+use tonic::service::Routes;
+use tonic::{Request, Status};
+
+use crate::commands::{Asked, Commands};
+use crate::metrics::PolicyMetrics;
+use crate::queries::Queries;
+use crate::watch::Watches;
+
+/// Largest request of a device, in bytes.
+const DEVICE_REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// What answers calls.
+pub struct Grpc {
+    /// The tenant served.
+    pub tenant: TenantId,
+    /// The only writer.
+    pub commands: Commands,
+    /// The only reader.
+    pub queries: Queries,
+    /// Who waits for hints.
+    pub watches: Watches,
+    /// What signs policies.
+    pub signer: Arc<PolicySigner>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Tells streams when the process stops.
+    pub tasks: TaskGroup,
+    /// Numbers.
+    pub metrics: PolicyMetrics,
+}
+
+impl Grpc {
+    /// The services, for a server.
+    #[must_use]
+    pub fn routes(self) -> Routes {
+        let this = Arc::new(self);
+        let devices = DevicePolicyServiceServer::from_arc(this.clone())
+            .max_decoding_message_size(DEVICE_REQUEST_BYTES_MAX);
+        Routes::new(devices).add_service(PolicyServiceServer::from_arc(this))
+    }
+
+    /// Waits until the view shows what the caller wants to see.
+    async fn settled<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let wanted = position::wanted(request)?;
+        Ok(position::settle(self.queries.reach(&wanted)).await?)
+    }
+}
+
+/// What a mutating call brings.
+fn asked<T>(request: &Request<T>, request_id: &str, validate_only: bool) -> Result<Asked, Status> {
+    Ok(Asked {
+        actor: Actor::admin(&caller::admin(request)?),
+        request: convert::request_id(request_id)?,
+        validate_only,
+        seen: position::wanted(request)?,
+    })
+}

@@ -1,0 +1,161 @@
+//! Policies and their assignments, for admins.
+
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::policy::v1 as pb;
+use muster_proto::policy::v1::policy_service_server::PolicyService;
+use muster_runtime::{caller, position};
+use muster_types::Service;
+use tonic::{Request, Response, Status};
+
+use super::{Grpc, asked, convert};
+use crate::commands::policy_id;
+use crate::domain::assignment::Assigned;
+use crate::domain::policy;
+use crate::error::status;
+
+fn stamped<T>(message: T, position: Option<u64>) -> Response<T> {
+    let mut response = Response::new(message);
+    position::stamp(&mut response, Service::Policy, position);
+    response
+}
+
+fn device_unknown(name: &str) -> Fault {
+    Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"))
+}
+
+#[tonic::async_trait]
+impl PolicyService for Grpc {
+    async fn create_policy(
+        &self,
+        request: Request<pb::CreatePolicyRequest>,
+    ) -> Result<Response<pb::Policy>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::CreatePolicyRequest { parent, policy, request_id: _, validate_only: _ } =
+            request.into_inner();
+        let tenant = convert::parent(self.tenant, &parent)?;
+        let pb::Policy { display_name, profile, settings, .. } = convert::given(policy)?;
+        let settings = convert::settings(settings)?;
+        let created = self.commands.create_policy(&asked, display_name, profile, settings).await;
+        let (id, done) = created.map_err(status)?;
+        let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
+        debug_assert_eq!(id, policy_id(tenant, asked.request));
+        Ok(stamped(convert::known(tenant, id, known), done.position))
+    }
+
+    async fn update_policy(
+        &self,
+        request: Request<pb::UpdatePolicyRequest>,
+    ) -> Result<Response<pb::Policy>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::UpdatePolicyRequest { policy, request_id: _, validate_only: _ } = request.into_inner();
+        let pb::Policy { name, display_name, settings, etag, .. } = convert::given(policy)?;
+        let id = convert::policy_name(self.tenant, "policy.name", &name)?;
+        let settings = convert::settings(settings)?;
+        let revised = self.commands.revise_policy(&asked, id, etag, display_name, settings).await;
+        let done = revised.map_err(status)?;
+        let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
+        Ok(stamped(convert::known(self.tenant, id, known), done.position))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<pb::GetPolicyRequest>,
+    ) -> Result<Response<pb::Policy>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::GetPolicyRequest { name } = request.into_inner();
+        let id = convert::policy_name(self.tenant, "name", &name)?;
+        let row = self.queries.policy(id).ok_or(policy::Error::Unknown).map_err(status)?;
+        Ok(Response::new(convert::policy(self.tenant, id, row)))
+    }
+
+    async fn list_policies(
+        &self,
+        request: Request<pb::ListPoliciesRequest>,
+    ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::ListPoliciesRequest { parent, page_size, page_token } = request.into_inner();
+        let tenant = convert::parent(self.tenant, &parent)?;
+        let (rows, next) = self.queries.policies(convert::page(page_size, &page_token)?);
+        Ok(Response::new(pb::ListPoliciesResponse {
+            policies: rows.into_iter().map(|(id, row)| convert::policy(tenant, id, row)).collect(),
+            next_page_token: convert::page_token(next),
+        }))
+    }
+
+    async fn delete_policy(&self, request: Request<pb::DeletePolicyRequest>) -> Result<Response<()>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::DeletePolicyRequest { name, etag, request_id: _, validate_only: _ } = request.into_inner();
+        let id = convert::policy_name(self.tenant, "name", &name)?;
+        let done = self.commands.delete_policy(&asked, id, etag).await.map_err(status)?;
+        Ok(stamped((), done.position))
+    }
+
+    async fn assign_policy(
+        &self,
+        request: Request<pb::AssignPolicyRequest>,
+    ) -> Result<Response<pb::Assignment>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::AssignPolicyRequest { policy, group, intent, request_id: _, validate_only: _ } =
+            request.into_inner();
+        let policy = convert::policy_name(self.tenant, "policy", &policy)?;
+        let group = convert::group_name(self.tenant, &group)?;
+        let intent = convert::intent(intent)?;
+        let done = self.commands.assign(&asked, policy, group, intent).await.map_err(status)?;
+        let assigned = done.state.assigned().copied().unwrap_or(Assigned { intent, at: self.clock.now() });
+        Ok(stamped(convert::assignment(self.tenant, policy, group, &assigned), done.position))
+    }
+
+    async fn unassign_policy(
+        &self,
+        request: Request<pb::UnassignPolicyRequest>,
+    ) -> Result<Response<()>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::UnassignPolicyRequest { policy, group, request_id: _, validate_only: _ } =
+            request.into_inner();
+        let policy = convert::policy_name(self.tenant, "policy", &policy)?;
+        let group = convert::group_name(self.tenant, &group)?;
+        let done = self.commands.unassign(&asked, policy, group).await.map_err(status)?;
+        Ok(stamped((), done.position))
+    }
+
+    async fn list_assignments(
+        &self,
+        request: Request<pb::ListAssignmentsRequest>,
+    ) -> Result<Response<pb::ListAssignmentsResponse>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::ListAssignmentsRequest { policy } = request.into_inner();
+        let id = convert::policy_name(self.tenant, "policy", &policy)?;
+        let rows = self.queries.assignments(id).ok_or(policy::Error::Unknown).map_err(status)?;
+        let convert = |(group, row)| convert::assignment(self.tenant, id, group, &row);
+        Ok(Response::new(pb::ListAssignmentsResponse {
+            assignments: rows.into_iter().map(convert).collect(),
+        }))
+    }
+
+    async fn get_effective_policy(
+        &self,
+        request: Request<pb::GetEffectivePolicyRequest>,
+    ) -> Result<Response<pb::EffectivePolicy>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::GetEffectivePolicyRequest { device } = request.into_inner();
+        let id = convert::device_name(self.tenant, &device)?;
+        let effective = self.queries.effective(id).ok_or_else(|| status(device_unknown(&device)))?;
+        Ok(Response::new(convert::effective(self.tenant, id, &effective)))
+    }
+
+    async fn sync_device(
+        &self,
+        request: Request<pb::SyncDeviceRequest>,
+    ) -> Result<Response<pb::SyncDeviceResponse>, Status> {
+        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
+        let pb::SyncDeviceRequest { device, request_id: _, validate_only: _ } = request.into_inner();
+        let id = convert::device_name(self.tenant, &device)?;
+        let connected = self.watches.is_open(id);
+        let done = self.commands.sync(&asked, id).await.map_err(status)?;
+        Ok(stamped(pb::SyncDeviceResponse { connected }, done.position))
+    }
+}

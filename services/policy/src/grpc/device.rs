@@ -1,0 +1,149 @@
+//! What devices call: check-in and watch.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::Stream;
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::convert::duration;
+use muster_proto::policy::v1 as pb;
+use muster_proto::policy::v1::device_policy_service_server::DevicePolicyService;
+use muster_runtime::caller;
+use muster_types::{DeviceId, Timestamp};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tracing::{debug, warn};
+
+use super::{Grpc, convert};
+use crate::checkin::{Outcome, ToSign, next_check_in, sign};
+use crate::error::status;
+use crate::queries::{Answer, Has};
+use crate::watch::{Hint, Watch, life};
+
+impl Grpc {
+    /// The device that calls, of the tenant served.
+    fn device<T>(&self, request: &Request<T>) -> Result<DeviceId, Status> {
+        let (tenant, device) = caller::device(request)?;
+        if tenant != self.tenant {
+            let message = format!("this server serves the tenant {}", self.tenant);
+            return Err(Fault::new(ErrorCode::PermissionDenied, message).into());
+        }
+        self.queries.ready()?;
+        Ok(device)
+    }
+
+    async fn answer(&self, device: DeviceId, etag: &[u8], now: Timestamp) -> Result<Answer, Fault> {
+        let has = Has { etag, now };
+        if let Some(answer) = self.queries.check_in(device, has) {
+            return Ok(answer);
+        }
+        self.queries.known(device).await?;
+        let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}"));
+        self.queries.check_in(device, has).ok_or_else(unknown)
+    }
+
+    fn outcome(
+        &self,
+        device: DeviceId,
+        outcome: Outcome,
+        applied_version: u64,
+        now: Timestamp,
+    ) -> pb::check_in_response::Outcome {
+        match outcome {
+            Outcome::NotModified => {
+                self.metrics.not_modified();
+                pb::check_in_response::Outcome::NotModified(pb::NotModified {})
+            }
+            Outcome::Policy { effective, version, renewed } => {
+                if applied_version > version {
+                    warn!(%device, applied_version, version, "the device has a newer policy than this replica can sign");
+                }
+                self.metrics.policy_sent(renewed);
+                let policy = ToSign { tenant: self.tenant, device, effective: &effective, version, now };
+                pb::check_in_response::Outcome::Policy(sign(&self.signer, policy))
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl DevicePolicyService for Grpc {
+    async fn check_in(
+        &self,
+        request: Request<pb::CheckInRequest>,
+    ) -> Result<Response<pb::CheckInResponse>, Status> {
+        let device = self.device(&request)?;
+        let now = self.clock.now();
+        // What else the device says of itself is for the log line: state is judged by what is in force.
+        let pb::CheckInRequest {
+            sequence,
+            session_id: _,
+            applied_etag,
+            received_etag: _,
+            facts_digest: _,
+            report_digest: _,
+            apply_state,
+            applied_version,
+        } = request.into_inner();
+        let Answer { outcome, stand_down } = self.answer(device, &applied_etag, now).await.map_err(status)?;
+        debug!(%device, sequence, apply_state, applied_version, "check-in");
+        let directive = if stand_down { pb::Directive::StandDown } else { pb::Directive::Unspecified };
+        Ok(Response::new(pb::CheckInResponse {
+            outcome: Some(self.outcome(device, outcome, applied_version, now)),
+            next_check_in: Some(duration(next_check_in(device, sequence))),
+            // Facts and status are other services' to know: they ask for them in their own replies.
+            needs: Vec::new(),
+            directive: directive.into(),
+        }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let device = self.device(&request)?;
+        let pb::WatchRequest { applied_etag } = request.into_inner();
+        self.queries.known(device).await.map_err(status)?;
+        let too_many =
+            || Fault::new(ErrorCode::Overloaded, "too many watches are open; check in without one");
+        let watch = self.watches.open(device).ok_or_else(|| status(too_many()))?;
+        // Looked up after the watch was opened: what changes from here on is hinted.
+        let etag = self.queries.etag(device).filter(|etag| applied_etag != *etag);
+        let first = etag.map(|etag| Hint { etag, spread: Duration::ZERO, traceparent: None });
+        let watching = Watching {
+            first,
+            watch,
+            end: Instant::now() + life(device),
+            stopping: self.tasks.stopping().clone(),
+        };
+        Ok(Response::new(Box::pin(watching.stream())))
+    }
+}
+
+/// A stream of hints.
+struct Watching {
+    first: Option<Hint>,
+    watch: Watch,
+    end: Instant,
+    stopping: CancellationToken,
+}
+
+impl Watching {
+    fn stream(self) -> impl Stream<Item = Result<pb::WatchResponse, Status>> + Send {
+        futures::stream::unfold(self, |mut watching| async move {
+            let hint = watching.next().await?;
+            Some((Ok(convert::hint(hint)), watching))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Hint> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        tokio::select! {
+            hint = self.watch.next() => hint,
+            () = tokio::time::sleep_until(self.end) => None,
+            () = self.stopping.cancelled() => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The numbers of the policy service.
+
+use muster_runtime::Metrics;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+
+type Labels = [(&'static str, &'static str); 1];
+
+/// Counters and gauges, registered once. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyMetrics {
+    check_ins: Family<Labels, Counter>,
+    not_modified: Counter,
+    resolved: Counter,
+    watches: Gauge,
+    watches_refused: Counter,
+    hints: Counter,
+}
+
+impl PolicyMetrics {
+    /// Registers the numbers.
+    #[must_use]
+    pub fn register(metrics: &Metrics) -> Self {
+        let numbers = Self::default();
+        metrics.registry(|registry| {
+            let registry = registry.sub_registry_with_prefix("policy");
+            let Self { check_ins, not_modified, resolved, watches, watches_refused, hints } = numbers.clone();
+            registry.register(
+                "check_ins_answered_with_policy",
+                "Check-ins that got a policy, by why",
+                check_ins,
+            );
+            registry.register("check_ins_not_modified", "Check-ins with nothing new", not_modified);
+            registry.register("resolved", "Distinct inputs resolved", resolved);
+            registry.register("watches", "Open watches", watches);
+            registry.register(
+                "watches_refused",
+                "Watches refused because too many were open",
+                watches_refused,
+            );
+            registry.register("hints", "Hints given to open watches", hints);
+        });
+        numbers
+    }
+
+    /// Counts a check-in with nothing new.
+    pub fn not_modified(&self) {
+        self.not_modified.inc();
+    }
+
+    /// Counts a check-in that got a policy, because it changed or because the device's would end.
+    pub fn policy_sent(&self, renewed: bool) {
+        self.check_ins.get_or_create(&[("reason", if renewed { "renewed" } else { "changed" })]).inc();
+    }
+
+    /// Counts a distinct input that was resolved.
+    pub fn resolved(&self) {
+        self.resolved.inc();
+    }
+
+    /// Distinct inputs resolved so far.
+    #[must_use]
+    pub fn resolutions(&self) -> u64 {
+        self.resolved.get()
+    }
+
+    /// Says how many watches are open.
+    pub fn watches_open(&self, count: usize) {
+        self.watches.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a watch that was refused.
+    pub fn watch_refused(&self) {
+        self.watches_refused.inc();
+    }
+
+    /// Counts a hint.
+    pub fn hinted(&self) {
+        self.hints.inc();
+    }
+}

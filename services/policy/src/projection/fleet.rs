@@ -1,0 +1,439 @@
+//! The fleet: devices, groups, policies and assignments, folded into what each device shall be set to.
+//!
+//! Three logs meet here, in no order between them. Membership of an ordinal whose device is not folded yet waits in the
+//! group's bitmap; an assignment to a group not yet defined waits for its members; a device that is trusted before its
+//! onboarding is folded has an ordinal and no facts. What comes late touches the devices it concerns, and touched
+//! devices are resolved again when the run of events is over.
+
+mod device;
+mod reach;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use muster_catalog::{Catalogue, Platform};
+use muster_eventlog::Envelope;
+use muster_eventlog::command::State as _;
+use muster_eventlog::project::{Dirty, FoldError, View};
+use muster_proto::enroll::v1 as enroll;
+use muster_proto::identity::v1 as identity;
+use muster_types::{
+    Aggregate, DeviceId, GroupId, PolicyId, Positions, Service, SettingId, SettingValue, Timestamp,
+};
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
+use crate::domain::assignment::{self, Assigned, Assignment, Intent};
+use crate::domain::policy::{self, Policy};
+use crate::domain::resolve::{Effective, Facts};
+use crate::metrics::PolicyMetrics;
+use crate::store::{self, Key};
+use crate::watch::Watches;
+use crate::wire::{self, kind};
+
+pub use device::{Device, Management};
+use reach::{Reach, Touched};
+
+/// The view.
+#[derive(Debug)]
+pub struct Fleet {
+    catalogue: &'static Catalogue,
+    watches: Watches,
+    metrics: PolicyMetrics,
+    devices: Vec<Device>,
+    by_id: FxHashMap<DeviceId, u32>,
+    /// Numbers of devices by ordinal.
+    by_ordinal: Vec<u32>,
+    /// Ordinals by the facts that matter; devices that are not managed here, or not onboarded yet, are in none.
+    classes: BTreeMap<Facts, RoaringBitmap>,
+    groups: FxHashMap<GroupId, Group>,
+    policies: FxHashMap<PolicyId, PolicyRow>,
+    names: BTreeSet<(String, PolicyId)>,
+    assignments: BTreeMap<(PolicyId, GroupId), Assigned>,
+    by_group: BTreeMap<GroupId, BTreeSet<PolicyId>>,
+    /// What was resolved, by what it was resolved from: devices that do not differ share it.
+    shared: FxHashMap<Reach, Arc<Effective>>,
+    shared_max: usize,
+    nothing: Arc<Effective>,
+    touched: Vec<Touched>,
+    syncs: Vec<(DeviceId, Option<Arc<str>>)>,
+}
+
+/// A group as far as policies care.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Group {
+    /// Whether identity has defined it.
+    pub defined: bool,
+    /// Ordinals of its members.
+    pub members: RoaringBitmap,
+}
+
+/// A policy in its latest revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRow {
+    /// Name for people.
+    pub display_name: String,
+    /// Catalogue profile.
+    pub profile: String,
+    /// What it sets.
+    pub settings: BTreeMap<SettingId, SettingValue>,
+    /// Its revision.
+    pub revision: u64,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When it was last revised.
+    pub update_time: Timestamp,
+}
+
+impl Fleet {
+    /// No device.
+    #[must_use]
+    pub fn new(catalogue: &'static Catalogue, watches: Watches, metrics: PolicyMetrics) -> Self {
+        Self {
+            catalogue,
+            watches,
+            metrics,
+            devices: Vec::new(),
+            by_id: FxHashMap::default(),
+            by_ordinal: Vec::new(),
+            classes: BTreeMap::new(),
+            groups: FxHashMap::default(),
+            policies: FxHashMap::default(),
+            names: BTreeSet::new(),
+            assignments: BTreeMap::new(),
+            by_group: BTreeMap::new(),
+            shared: FxHashMap::default(),
+            shared_max: 0,
+            nothing: Arc::default(),
+            touched: Vec::new(),
+            syncs: Vec::new(),
+        }
+    }
+
+    /// A device that was onboarded.
+    #[must_use]
+    pub fn device(&self, id: DeviceId) -> Option<&Device> {
+        self.devices.get(*self.by_id.get(&id)? as usize).filter(|device| device.platform.is_some())
+    }
+
+    /// A policy.
+    #[must_use]
+    pub fn policy(&self, id: PolicyId) -> Option<&PolicyRow> {
+        self.policies.get(&id)
+    }
+
+    /// Policies by name, after one (its name and id, should it be gone meanwhile).
+    pub fn policies_after(
+        &self,
+        after: Option<(String, PolicyId)>,
+    ) -> impl Iterator<Item = (PolicyId, &PolicyRow)> {
+        use std::ops::Bound;
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = self.names.range((from, Bound::Unbounded));
+        names.filter_map(|(_, id)| Some((*id, self.policies.get(id)?)))
+    }
+
+    /// Whether another policy than `but` has this name.
+    #[must_use]
+    pub fn name_taken(&self, name: &str, but: Option<PolicyId>) -> bool {
+        let first = (name.to_owned(), PolicyId::from_uuid(uuid::Uuid::nil()));
+        let named = self.names.range(first..).take_while(|(other, _)| other == name);
+        named.into_iter().any(|(_, id)| Some(*id) != but)
+    }
+
+    /// Whether identity has defined a group.
+    #[must_use]
+    pub fn knows_group(&self, id: GroupId) -> bool {
+        self.groups.get(&id).is_some_and(|group| group.defined)
+    }
+
+    /// A policy's assignments.
+    pub fn assignments(&self, policy: PolicyId) -> impl Iterator<Item = (GroupId, &Assigned)> {
+        let first = (policy, GroupId::from_uuid(uuid::Uuid::nil()));
+        let of_policy = self.assignments.range(first..).take_while(move |((other, _), _)| *other == policy);
+        of_policy.map(|((_, group), assigned)| (*group, assigned))
+    }
+
+    /// How many devices were onboarded or trusted.
+    #[must_use]
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    fn number(&mut self, id: DeviceId) -> u32 {
+        let next =
+            u32::try_from(self.devices.len()).expect("a view of 4 billion rows does not fit in memory");
+        let number = *self.by_id.entry(id).or_insert(next);
+        if number == next {
+            self.devices.push(Device::new(id, self.nothing.clone()));
+        }
+        number
+    }
+
+    /// Changes a device and keeps what is found by its facts and ordinal in step.
+    fn change(
+        &mut self,
+        id: DeviceId,
+        change: impl FnOnce(&mut Device),
+        event: &Envelope,
+        dirty: &mut Dirty,
+    ) {
+        let number = self.number(id) as usize;
+        let before = self.devices[number].class();
+        change(&mut self.devices[number]);
+        let after = self.devices[number].class();
+        if before != after {
+            self.reclass(before, after);
+            self.touch(self.devices[number].ordinal.into_iter().collect(), event);
+        }
+        dirty.mark(store::device_key(id));
+    }
+
+    fn reclass(&mut self, before: Option<(Facts, u32)>, after: Option<(Facts, u32)>) {
+        if let Some((facts, ordinal)) = before
+            && let Some(class) = self.classes.get_mut(&facts)
+        {
+            class.remove(ordinal);
+        }
+        if let Some((facts, ordinal)) = after {
+            self.classes.entry(facts).or_default().insert(ordinal);
+        }
+    }
+
+    fn onboarded(
+        &mut self,
+        facts: Option<enroll::DeviceFacts>,
+        event: &Envelope,
+        dirty: &mut Dirty,
+    ) -> Result<(), FoldError> {
+        let facts = facts.ok_or_else(|| FoldError::new(event, "facts: must be set"))?;
+        let platform = match facts.platform() {
+            enroll::Platform::Unspecified => return Err(FoldError::new(event, "platform: must be set")),
+            enroll::Platform::Windows => Platform::Windows,
+            enroll::Platform::Linux => Platform::Linux,
+            enroll::Platform::Macos => Platform::Macos,
+        };
+        self.change(device_of(event), |device| device.platform = Some(platform), event, dirty);
+        Ok(())
+    }
+
+    fn enrolled(&mut self, managed_by: enroll::ManagedBy, event: &Envelope, dirty: &mut Dirty) {
+        let management = match managed_by {
+            enroll::ManagedBy::Unspecified | enroll::ManagedBy::Muster => Management::Here,
+            enroll::ManagedBy::Mdm | enroll::ManagedBy::ConfigMgr | enroll::ManagedBy::Nobody => {
+                Management::Elsewhere
+            }
+        };
+        self.change(device_of(event), |device| device.management = management, event, dirty);
+    }
+
+    /// The first trust in a device gives it its ordinal; later ones change nothing here.
+    fn trusted(&mut self, event: &Envelope, dirty: &mut Dirty) {
+        let id = device_of(event);
+        let number = self.number(id);
+        if self.devices[number as usize].ordinal.is_none() {
+            let ordinal =
+                u32::try_from(self.by_ordinal.len()).expect("there are no more ordinals than devices");
+            self.by_ordinal.push(number);
+            self.change(id, |device| device.ordinal = Some(ordinal), event, dirty);
+        }
+    }
+
+    fn membership(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        let identity::GroupMembershipChanged { added, removed } = decoded(event)?;
+        let (added, removed) = (bitmap(&added, event)?, bitmap(&removed, event)?);
+        let id = GroupId::from_uuid(event.stream.id);
+        let members = &mut self.groups.entry(id).or_default().members;
+        *members |= &added;
+        *members -= &removed;
+        if self.by_group.contains_key(&id) {
+            self.touch(added | removed, event);
+        }
+        dirty.mark(store::group_key(id));
+        Ok(())
+    }
+
+    fn policy_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        let id = PolicyId::from_uuid(event.stream.id);
+        let decoded = Policy::decode(event).map_err(|reason| FoldError::new(event, reason))?;
+        let Some(decoded) = decoded else { return Ok(()) };
+        self.touch(self.reached(id), event);
+        match decoded {
+            policy::Event::Created { display_name, profile, settings, request: _, at } => {
+                self.names.insert((display_name.clone(), id));
+                let row = PolicyRow {
+                    display_name,
+                    profile,
+                    settings,
+                    revision: 1,
+                    create_time: at,
+                    update_time: at,
+                };
+                self.policies.insert(id, row);
+            }
+            policy::Event::Revised { revision, display_name, settings, request: _, at } => {
+                let unknown = || FoldError::new(event, "the policy was not created");
+                let row = self.policies.get_mut(&id).ok_or_else(unknown)?;
+                self.names.remove(&(row.display_name.clone(), id));
+                self.names.insert((display_name.clone(), id));
+                row.display_name = display_name;
+                row.settings = settings;
+                row.revision = revision;
+                row.update_time = at;
+            }
+            policy::Event::Deleted { request: _ } => self.delete(id, dirty),
+        }
+        dirty.mark(store::policy_key(id));
+        Ok(())
+    }
+
+    fn delete(&mut self, id: PolicyId, dirty: &mut Dirty) {
+        if let Some(row) = self.policies.remove(&id) {
+            self.names.remove(&(row.display_name, id));
+        }
+        let groups: Vec<_> = self.assignments(id).map(|(group, _)| group).collect();
+        for group in groups {
+            self.unassign(id, group);
+            dirty.mark(store::assignment_key(id, group));
+        }
+    }
+
+    fn assignment_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        let decoded = Assignment::decode(event).map_err(|reason| FoldError::new(event, reason))?;
+        let Some(decoded) = decoded else { return Ok(()) };
+        let (policy, group) = match decoded {
+            assignment::Event::Assigned { policy, group, intent, at } => {
+                // One log has both: a policy that is not here was deleted while it was assigned.
+                if self.policies.contains_key(&policy) {
+                    self.assign(policy, group, Assigned { intent, at });
+                }
+                (policy, group)
+            }
+            assignment::Event::Unassigned { policy, group } => {
+                self.unassign(policy, group);
+                (policy, group)
+            }
+        };
+        let members = self.groups.get(&group).map(|group| group.members.clone());
+        self.touch(members.unwrap_or_default(), event);
+        dirty.mark(store::assignment_key(policy, group));
+        Ok(())
+    }
+
+    fn assign(&mut self, policy: PolicyId, group: GroupId, assigned: Assigned) {
+        self.assignments.insert((policy, group), assigned);
+        self.by_group.entry(group).or_default().insert(policy);
+    }
+
+    fn unassign(&mut self, policy: PolicyId, group: GroupId) {
+        self.assignments.remove(&(policy, group));
+        if let Some(policies) = self.by_group.get_mut(&group) {
+            policies.remove(&policy);
+            if policies.is_empty() {
+                self.by_group.remove(&group);
+            }
+        }
+    }
+
+    /// Members of all groups a policy is assigned to, in or out.
+    fn reached(&self, policy: PolicyId) -> RoaringBitmap {
+        let groups = self.assignments(policy).filter_map(|(group, _)| self.groups.get(&group));
+        groups.fold(RoaringBitmap::new(), |reached, group| reached | &group.members)
+    }
+
+    fn intent(&self, policy: PolicyId, group: GroupId) -> Option<Intent> {
+        self.assignments.get(&(policy, group)).map(|assigned| assigned.intent)
+    }
+}
+
+fn device_of(event: &Envelope) -> DeviceId {
+    DeviceId::from_uuid(event.stream.id)
+}
+
+fn decoded<M: prost::Message + Default>(event: &Envelope) -> Result<M, FoldError> {
+    wire::decoded(event).map_err(|reason| FoldError::new(event, reason))
+}
+
+fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
+    if bytes.is_empty() {
+        return Ok(RoaringBitmap::new());
+    }
+    RoaringBitmap::deserialize_from(bytes).map_err(|error| FoldError::new(event, error.to_string()))
+}
+
+impl View for Fleet {
+    const NAME: &'static str = "fleet";
+    const CONTRACT: u32 = 1;
+    const SOURCES: &'static [Service] = &[Service::Enroll, Service::Identity, Service::Policy];
+
+    fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        match (event.stream.aggregate, event.kind.as_str()) {
+            (Aggregate::Policy, _) => self.policy_changed(event, dirty),
+            (Aggregate::Assignment, _) => self.assignment_changed(event, dirty),
+            (_, kind::SYNC_REQUESTED) => {
+                self.syncs.push((device_of(event), event.context.traceparent.clone()));
+                Ok(())
+            }
+            (_, kind::DEVICE_ONBOARDED) => {
+                let enroll::DeviceOnboarded { facts, .. } = decoded(event)?;
+                self.onboarded(facts, event, dirty)
+            }
+            (_, kind::FACTS_CHANGED) => {
+                let enroll::DeviceFactsChanged { facts } = decoded(event)?;
+                self.onboarded(facts, event, dirty)
+            }
+            (_, kind::ENROLLMENT_SUCCEEDED) => {
+                let succeeded: enroll::EnrollmentSucceeded = decoded(event)?;
+                self.enrolled(succeeded.managed_by(), event, dirty);
+                Ok(())
+            }
+            (_, kind::TRUST_ESTABLISHED) => {
+                self.trusted(event, dirty);
+                Ok(())
+            }
+            (_, kind::GROUP_DEFINED) => {
+                let id = GroupId::from_uuid(event.stream.id);
+                self.groups.entry(id).or_default().defined = true;
+                dirty.mark(store::group_key(id));
+                Ok(())
+            }
+            (_, kind::MEMBERSHIP_CHANGED) => self.membership(event, dirty),
+            _ => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, _positions: &Positions, _dirty: &mut Dirty) {
+        self.resolve_touched();
+    }
+
+    fn row_keys(&self, row: &mut dyn FnMut(&[u8])) {
+        self.devices.iter().for_each(|device| row(&store::device_key(device.id)));
+        self.groups.keys().for_each(|id| row(&store::group_key(*id)));
+        self.policies.keys().for_each(|id| row(&store::policy_key(*id)));
+        self.assignments.keys().for_each(|(policy, group)| row(&store::assignment_key(*policy, *group)));
+    }
+
+    fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match store::read_key(key)? {
+            Key::Device(id) => {
+                self.by_id.get(&id).map(|number| store::encode_device(&self.devices[*number as usize]))
+            }
+            Key::Group(id) => self.groups.get(&id).map(store::encode_group),
+            Key::Policy(id) => self.policies.get(&id).map(store::encode_policy),
+            Key::Assignment(policy, group) => {
+                self.assignments.get(&(policy, group)).map(store::encode_assignment)
+            }
+        }
+    }
+
+    fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        self.load(key, value)
+    }
+
+    fn loaded(&mut self, _positions: &Positions) {
+        self.resolve_all();
+    }
+}

@@ -1,0 +1,202 @@
+//! A policy service with what the other services told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_eventlog::kv::MemoryKv;
+use muster_eventlog::log::SharedLog;
+use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
+use muster_pki::{InitOptions, LocalTrust, PolicyVerifier};
+use muster_policy::grpc::Grpc;
+use muster_proto::enroll::v1 as enroll;
+use muster_proto::identity::v1 as identity;
+use muster_proto::policy::v1 as pb;
+use muster_proto::policy::v1::policy_service_server::PolicyService as _;
+use muster_runtime::position::{MIN_POSITION, POSITION};
+use muster_runtime::{Caller, Deps, Metrics, TaskGroup};
+use muster_types::id::derive;
+use muster_types::{
+    Aggregate, DeviceId, EventId, FixedClock, GroupId, Positions, ResourceName, StreamId, TenantId,
+    Timestamp, Version,
+};
+use prost::Message;
+use roaring::RoaringBitmap;
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
+
+pub(crate) struct House {
+    pub(crate) grpc: Grpc,
+    pub(crate) clock: Arc<FixedClock>,
+    pub(crate) tasks: TaskGroup,
+    log: SharedLog,
+    trust: LocalTrust,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    /// A service with an empty log.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
+        let now = muster_types::Clock::now(clock.as_ref());
+        let trust = LocalTrust::init(&dir.path().join("pki"), &InitOptions::local(now)).unwrap();
+        let log: SharedLog = Arc::new(MemoryLog::default());
+        let tasks = TaskGroup::new();
+        let deps = Deps {
+            log: log.clone(),
+            kv: Arc::new(MemoryKv::default()),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            metrics: Metrics::default(),
+            tenant: TENANT,
+            trust: trust.clone(),
+        };
+        let (grpc, _fleet) = muster_policy::grpc(muster_policy::Config::default(), &deps).unwrap();
+        Self { grpc, clock, tasks, log, trust, _dir: dir }
+    }
+
+    /// The same with devices 0, 1 and 2 (Linux, trusted in this order) and group 0 with the first two of them.
+    pub(crate) async fn with_devices() -> Self {
+        let house = Self::new();
+        for n in 0..3 {
+            let platform = enroll::Platform::Linux.into();
+            let facts = Some(enroll::DeviceFacts { platform, ..Default::default() });
+            let onboarded = enroll::DeviceOnboarded { facts, ..Default::default() };
+            house
+                .tell(
+                    Aggregate::Enrollment,
+                    device(n).uuid(),
+                    0,
+                    "muster.enroll.v1.DeviceOnboarded",
+                    &onboarded,
+                )
+                .await;
+            let trusted = identity::TrustEstablished::default();
+            house
+                .tell(
+                    Aggregate::Registration,
+                    device(n).uuid(),
+                    0,
+                    "muster.identity.v1.TrustEstablished",
+                    &trusted,
+                )
+                .await;
+        }
+        let defined = identity::GroupDefined { display_name: "Servers".into(), ..Default::default() };
+        house.tell(Aggregate::Group, group(0).uuid(), 0, "muster.identity.v1.GroupDefined", &defined).await;
+        let mut added = Vec::new();
+        RoaringBitmap::from([0, 1]).serialize_into(&mut added).unwrap();
+        let changed = identity::GroupMembershipChanged { added, removed: vec![] };
+        house
+            .tell(Aggregate::Group, group(0).uuid(), 1, "muster.identity.v1.GroupMembershipChanged", &changed)
+            .await;
+        let (enroll, identity) = (muster_types::Service::Enroll, muster_types::Service::Identity);
+        house.seen(&Positions::of(enroll, 3).join(Positions::of(identity, 5)).to_string()).await;
+        house
+    }
+
+    async fn tell(&self, aggregate: Aggregate, id: Uuid, expected: u64, kind: &str, message: &impl Message) {
+        let event = NewEvent {
+            id: EventId::from_uuid(derive("test", &[id.as_bytes(), kind.as_bytes()])),
+            kind: EventType::new(kind),
+            payload: message.encode_to_vec().into(),
+        };
+        let context = Context {
+            actor: Actor::admin("test"),
+            time: Timestamp::from_micros(1),
+            correlation_id: id,
+            causation_id: None,
+            traceparent: None,
+        };
+        let stream = StreamId::new(TENANT, aggregate, id);
+        self.log
+            .append(vec![Append { stream, expected: Version(expected), events: vec![event], context }])
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the service has folded a position.
+    pub(crate) async fn seen(&self, position: &str) {
+        let list = pb::ListPoliciesRequest { parent: parent(), page_size: 0, page_token: String::new() };
+        let mut request = admin(list);
+        request.metadata_mut().insert(MIN_POSITION, position.parse().unwrap());
+        self.grpc.list_policies(request).await.unwrap();
+    }
+
+    pub(crate) async fn create(&self, name: &str, settings: Vec<pb::Setting>) -> pb::Policy {
+        let created = self.grpc.create_policy(admin(create(name, settings))).await.unwrap();
+        self.seen(&position(&created)).await;
+        created.into_inner()
+    }
+
+    pub(crate) async fn assign(&self, policy: &str, n: u8) {
+        let request =
+            pb::AssignPolicyRequest { policy: policy.into(), group: group_name(n), ..Default::default() };
+        let assigned = self.grpc.assign_policy(admin(request)).await.unwrap();
+        self.seen(&position(&assigned)).await;
+    }
+
+    pub(crate) fn verifier(&self) -> PolicyVerifier {
+        PolicyVerifier::new(self.trust.policy_public_key())
+    }
+
+    pub(crate) async fn end(self) {
+        self.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+}
+
+pub(crate) fn device(n: u8) -> DeviceId {
+    DeviceId::from_uuid(derive("test device", &[&[n]]))
+}
+
+pub(crate) fn group(n: u8) -> GroupId {
+    GroupId::from_uuid(derive("test group", &[&[n]]))
+}
+
+pub(crate) fn group_name(n: u8) -> String {
+    ResourceName::Group(TENANT, group(n)).to_string()
+}
+
+pub(crate) fn device_name(n: u8) -> String {
+    ResourceName::Device(TENANT, device(n)).to_string()
+}
+
+pub(crate) fn parent() -> String {
+    ResourceName::Tenant(TENANT).to_string()
+}
+
+pub(crate) fn admin<T>(message: T) -> Request<T> {
+    by(Caller::Admin { name: Arc::from("ada") }, message)
+}
+
+pub(crate) fn from_device<T>(n: u8, message: T) -> Request<T> {
+    by(Caller::Device { tenant: TENANT, device: device(n) }, message)
+}
+
+pub(crate) fn by<T>(caller: Caller, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(caller);
+    request
+}
+
+pub(crate) fn position<T>(response: &Response<T>) -> String {
+    response.metadata().get(POSITION).map_or("", |value| value.to_str().unwrap()).to_owned()
+}
+
+pub(crate) fn create(name: &str, settings: Vec<pb::Setting>) -> pb::CreatePolicyRequest {
+    let profile = "linux-antivirus".to_owned();
+    let policy = pb::Policy { display_name: name.into(), profile, settings, ..Default::default() };
+    pb::CreatePolicyRequest { parent: parent(), policy: Some(policy), ..Default::default() }
+}
+
+pub(crate) fn level(level: &str) -> pb::Setting {
+    setting("enforcement_level", pb::setting_value::Kind::Text(level.into()))
+}
+
+pub(crate) fn setting(name: &str, kind: pb::setting_value::Kind) -> pb::Setting {
+    let value = Some(pb::SettingValue { kind: Some(kind) });
+    pb::Setting { id: format!("linux-antivirus/{name}"), value }
+}
