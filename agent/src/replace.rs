@@ -10,7 +10,7 @@ use muster_errors::ErrorCode;
 /// A new content, written and synced beside its target.
 #[derive(Debug)]
 #[must_use = "nothing is replaced before `commit`"]
-pub struct Staged {
+pub(crate) struct Staged {
     temporary: PathBuf,
     target: PathBuf,
 }
@@ -19,7 +19,7 @@ pub struct Staged {
 ///
 /// # Errors
 /// Whatever the file system says; the file is as it was.
-pub fn replace(target: &Path, content: &[u8], mode: u32, dir_mode: u32) -> io::Result<()> {
+pub(crate) fn replace(target: &Path, content: &[u8], mode: u32, dir_mode: u32) -> io::Result<()> {
     stage(target, content, mode, dir_mode)?.commit()
 }
 
@@ -27,7 +27,7 @@ pub fn replace(target: &Path, content: &[u8], mode: u32, dir_mode: u32) -> io::R
 ///
 /// # Errors
 /// Whatever the file system says; nothing is left behind.
-pub fn stage(target: &Path, content: &[u8], mode: u32, dir_mode: u32) -> io::Result<Staged> {
+pub(crate) fn stage(target: &Path, content: &[u8], mode: u32, dir_mode: u32) -> io::Result<Staged> {
     let (Some(dir), Some(name)) = (target.parent(), target.file_name()) else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"));
     };
@@ -59,7 +59,7 @@ impl Staged {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn commit(self) -> io::Result<()> {
+    pub(crate) fn commit(self) -> io::Result<()> {
         fs::rename(&self.temporary, &self.target)?;
         self.target.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
@@ -67,7 +67,7 @@ impl Staged {
 
 /// The code by which users know a failure to write.
 #[must_use]
-pub fn code(error: &io::Error, otherwise: ErrorCode) -> ErrorCode {
+pub(crate) fn code(error: &io::Error, otherwise: ErrorCode) -> ErrorCode {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
         _ => otherwise,

@@ -119,15 +119,19 @@ impl Engine for Mdatp {
         for (id, value) in desired {
             let set = self.landing(id).and_then(|(setting, path)| {
                 let value = setting.to_wire_json(value);
-                json::set(&mut root, path, value, |made| drop(owned.objects.insert(made.to_owned())))
-                    .map_err(|place| {
-                        let file = self.file.display();
-                        Failure::apply(format!("{place} in {file} is no object, and is not ours to replace"))
-                    })?;
+                json::set(&mut root, path, value, |made| {
+                    owned.objects.insert(made.to_owned());
+                })
+                .map_err(|place| {
+                    let file = self.file.display();
+                    Failure::apply(format!("{place} in {file} is no object, and is not ours to replace"))
+                })?;
                 Ok(path.to_owned())
             });
             match set {
-                Ok(path) => drop(owned.keys.insert(path)),
+                Ok(path) => {
+                    owned.keys.insert(path);
+                }
                 Err(failure) => drop(refused.insert(id.clone(), failure)),
             }
         }
@@ -178,7 +182,9 @@ fn prune(root: &mut Map<String, Value>, objects: &mut BTreeSet<String>) {
     for path in std::mem::take(objects).into_iter().rev() {
         match json::get(root, &path).and_then(Value::as_object) {
             Some(object) if object.is_empty() => json::remove(root, &path),
-            Some(_) => drop(kept.insert(path)),
+            Some(_) => {
+                kept.insert(path);
+            }
             None => {}
         }
     }
