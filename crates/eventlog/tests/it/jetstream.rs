@@ -172,6 +172,7 @@ async fn nothing_acknowledged_is_lost_when_the_leader_is_killed() -> anyhow::Res
     Ok(())
 }
 
+#[expect(clippy::print_stdout, reason = "the figures are for whoever runs it by hand")]
 fn told(what: &str, disturbed: Disturbed) {
     println!("{what}: {disturbed:?}");
     assert!(disturbed.acknowledged > 0);
