@@ -1,5 +1,5 @@
 //! What the policy service can be told.
 
 /// Options of the policy service: so far there are none of its own.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Config {}

@@ -21,8 +21,8 @@ struct Args {
 
 fn main() -> ExitCode {
     let Args { server, policy } = Args::parse();
-    process::run(server.telemetry.config("muster-policy"), |tasks| {
-        let part = Part::new(Service::Policy, |deps| muster_policy::build(policy, deps));
+    process::run(server.telemetry.config("muster-policy"), move |tasks| {
+        let part = Part::new(Service::Policy, move |deps| muster_policy::build(policy, deps));
         assemble::run_alone(server, part, tasks)
     })
 }

@@ -18,13 +18,16 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Policies of a page whose reader does not say.
 pub const PAGE_ROWS_DEFAULT: usize = 100;
 
+/// Where a page of policies ended: the name and id of its last.
+pub type Mark = (String, PolicyId);
+
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// How many rows, 1 to [`PAGE_ROWS_MAX`].
     pub rows: usize,
     /// What the page before ended with; none on the first page.
-    pub after: Option<(String, PolicyId)>,
+    pub after: Option<Mark>,
 }
 
 /// What a device says it has.
@@ -140,7 +143,7 @@ impl Queries {
 
     /// Policies by name, and what the next page starts after; none on the last page.
     #[must_use]
-    pub fn policies(&self, page: Page) -> (Vec<(PolicyId, PolicyRow)>, Option<(String, PolicyId)>) {
+    pub fn policies(&self, page: Page) -> (Vec<(PolicyId, PolicyRow)>, Option<Mark>) {
         let fleet = self.fleet.read();
         let mut rows = fleet.policies_after(page.after);
         let taken: Vec<_> = rows.by_ref().take(page.rows).map(|(id, row)| (id, row.clone())).collect();

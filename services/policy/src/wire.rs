@@ -216,6 +216,7 @@ fn request(envelope: &Envelope) -> RequestId {
     RequestId::from_uuid(envelope.context.correlation_id)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "fits `map_err`")]
 fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -26,31 +26,31 @@ pub(super) fn request_id(text: &str) -> Result<RequestId, Fault> {
 
 /// The tenant that a list or a new resource is of; there is one on this server.
 pub(super) fn parent(served: TenantId, text: &str) -> Result<TenantId, Fault> {
-    match name(served, "parent", text)? {
-        ResourceName::Tenant(tenant) => Ok(tenant),
-        _ => Err(Fault::invalid_field("parent", "expected tenants/{tenant}")),
-    }
+    let ResourceName::Tenant(tenant) = name(served, "parent", text)? else {
+        return Err(Fault::invalid_field("parent", "expected tenants/{tenant}"));
+    };
+    Ok(tenant)
 }
 
 pub(super) fn policy_name(served: TenantId, field: &str, text: &str) -> Result<PolicyId, Fault> {
-    match name(served, field, text)? {
-        ResourceName::Policy(_, policy) => Ok(policy),
-        _ => Err(Fault::invalid_field(field, "expected tenants/{tenant}/policies/{policy}")),
-    }
+    let ResourceName::Policy(_, policy) = name(served, field, text)? else {
+        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/policies/{policy}"));
+    };
+    Ok(policy)
 }
 
 pub(super) fn group_name(served: TenantId, text: &str) -> Result<GroupId, Fault> {
-    match name(served, "group", text)? {
-        ResourceName::Group(_, group) => Ok(group),
-        _ => Err(Fault::invalid_field("group", "expected tenants/{tenant}/groups/{group}")),
-    }
+    let ResourceName::Group(_, group) = name(served, "group", text)? else {
+        return Err(Fault::invalid_field("group", "expected tenants/{tenant}/groups/{group}"));
+    };
+    Ok(group)
 }
 
 pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
-    match name(served, "device", text)? {
-        ResourceName::Device(_, device) => Ok(device),
-        _ => Err(Fault::invalid_field("device", "expected tenants/{tenant}/devices/{device}")),
-    }
+    let ResourceName::Device(_, device) = name(served, "device", text)? else {
+        return Err(Fault::invalid_field("device", "expected tenants/{tenant}/devices/{device}"));
+    };
+    Ok(device)
 }
 
 fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {

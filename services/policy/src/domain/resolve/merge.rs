@@ -132,9 +132,9 @@ fn by_key(key: &str, offers: &[Offer<'_>]) -> Merged {
             }));
         }
     }
-    let contributes = |offer: &&Offer<'_>| match offer.value {
-        SettingValue::Objects(objects) => objects.iter().any(|object| agreed.contains(object)),
-        _ => true,
+    let contributes = |offer: &&Offer<'_>| {
+        let SettingValue::Objects(objects) = offer.value else { return true };
+        objects.iter().any(|object| agreed.contains(object))
     };
     let sources: Vec<_> = offers.iter().filter(contributes).map(|offer| offer.source.clone()).collect();
     let value = list(Vec::new(), agreed);

@@ -167,7 +167,12 @@ fn possible(facts: Vec<Fact>) -> Vec<Fact> {
         Fact::Revised(n, _) => there.contains(n) && !gone.contains(n),
         Fact::Deleted(n) => there.contains(n) && gone.insert(*n),
         Fact::Assigned(n, ..) | Fact::Unassigned(n, _) => there.contains(n),
-        _ => true,
+        Fact::Onboarded(_)
+        | Fact::Trusted(_)
+        | Fact::ManagedElsewhere(_)
+        | Fact::Defined(_)
+        | Fact::Joined(..)
+        | Fact::Left(..) => true,
     };
     facts.into_iter().filter(keep).collect()
 }
