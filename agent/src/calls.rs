@@ -130,7 +130,7 @@ pub(crate) async fn onboard(
     let facts = survey(config.facts_root.clone()).await?;
     let csr_der = state.certificate_request()?;
     let client = Client::connect(ConnectOptions::new(server, authorities_of(&config)?))?;
-    let request = enroll::OnboardRequest { token, csr_der: csr_der.into(), facts: Some(facts.clone()) };
+    let request = enroll::OnboardRequest { token, csr_der, facts: Some(facts.clone()) };
     let response = client.device_enrollment().onboard(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
     let enrollment = Enrollment::read(response.clone(), &config, &state.key()?)?;
@@ -160,11 +160,11 @@ pub(crate) async fn check_in(
     let bytes = |digest: Option<Digest>| digest.map(|digest| digest.to_vec()).unwrap_or_default();
     let request = policy::CheckInRequest {
         sequence,
-        session_id: id.to_vec().into(),
-        applied_etag: bytes(applied.map(|(etag, _)| etag)).into(),
-        received_etag: bytes(received).into(),
-        facts_digest: facts_digest.into(),
-        report_digest: report_digest.into(),
+        session_id: id.to_vec(),
+        applied_etag: bytes(applied.map(|(etag, _)| etag)),
+        received_etag: bytes(received),
+        facts_digest,
+        report_digest,
         apply_state: wire::apply_state(apply_state).into(),
         applied_version: applied.map(|(_, version)| version).unwrap_or_default(),
     };

@@ -68,10 +68,8 @@ impl Staged {
 /// The code by which users know a failure to write.
 #[must_use]
 pub(crate) fn code(error: &io::Error, otherwise: ErrorCode) -> ErrorCode {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
-        _ => otherwise,
-    }
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if full { ErrorCode::DiskFull } else { otherwise }
 }
 
 #[cfg(test)]

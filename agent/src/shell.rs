@@ -174,10 +174,9 @@ impl Shell {
 
     /// Gives the core an input and does what it says.
     fn take(&mut self, input: Input) -> Result<(), Error> {
-        match &input {
-            Input::WatchOpened => self.shown.send_modify(|shown| shown.connected = true),
-            Input::WatchClosed(_) => self.shown.send_modify(|shown| shown.connected = false),
-            _ => {}
+        let opened = matches!(input, Input::WatchOpened);
+        if opened || matches!(input, Input::WatchClosed(_)) {
+            self.shown.send_modify(|shown| shown.connected = opened);
         }
         let applied = self.core.applied();
         let actions = self.core.handle(SystemClock.now(), input);
@@ -413,7 +412,7 @@ async fn apply(
 
 /// Follows the watch to its end. A receiver that is gone means that nobody listens any more.
 async fn follow(enrollment: Enrollment, applied_etag: Vec<u8>, inputs: mpsc::Sender<Input>) {
-    let request = policy::WatchRequest { applied_etag: applied_etag.into() };
+    let request = policy::WatchRequest { applied_etag };
     let mut hints = match enrollment.policy.device_policy().watch(request).await {
         Ok(response) => response.into_inner(),
         Err(status) => {

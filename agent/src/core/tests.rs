@@ -128,7 +128,7 @@ fn a_hint_asks_for_a_check_in_and_lends_it_its_trace() {
     let newer = policy(4, 9);
     let actions = core.handle(NOW, hint(&newer));
     assert_eq!(check_in(&actions).unwrap().traceparent, "00-aa-bb-01");
-    let actions = core.handle(NOW, reply(Some(newer.clone())));
+    let actions = core.handle(NOW, reply(Some(newer)));
     assert!(
         actions
             .iter()
@@ -394,7 +394,11 @@ impl World {
             }
             Action::Apply { policy, .. } => outcomes(policy, SettingState::Succeeded),
             Action::Report { .. } => Input::Reported,
-            _ => Input::FactsReported,
+            Action::Onboard
+            | Action::ReportFacts
+            | Action::OpenWatch { .. }
+            | Action::WakeAt(_)
+            | Action::Stop(_) => Input::FactsReported,
         };
         self.give(input)
     }

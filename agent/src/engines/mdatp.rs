@@ -38,6 +38,9 @@ pub struct Mdatp {
     record: PathBuf,
 }
 
+/// The file's bytes, and what they say.
+type Found = (Vec<u8>, Map<String, Value>);
+
 /// What the engine put into the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +70,7 @@ impl Mdatp {
     }
 
     /// The file as it stands; `None` when there is none.
-    fn read(&self) -> Result<Option<(Vec<u8>, Map<String, Value>)>, Failure> {
+    fn read(&self) -> Result<Option<Found>, Failure> {
         let unreadable =
             |problem: String| Failure::apply(format!("{}: {problem}; left untouched", self.file.display()));
         let metadata = match fs::symlink_metadata(&self.file) {

@@ -1,5 +1,7 @@
 //! An agent against a server in this process.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, helpers included")]
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +50,8 @@ impl Server {
         let now = SystemClock.now();
         let document = policy::PolicyDocument {
             tenant: "default".into(),
-            device_id: device().as_bytes().to_vec().into(),
-            etag: etag.clone().into(),
+            device_id: device().as_bytes().to_vec(),
+            etag: etag.clone(),
             version: u64::try_from(value).unwrap(),
             issue_time: Some(convert::timestamp(now)),
             expire_time: Some(convert::timestamp(now.plus(DAY))),
@@ -58,7 +60,7 @@ impl Server {
         let (signer, payload) = (self.trust.policy_signer().unwrap(), document.encode_to_vec());
         let signature = policy::Signature {
             key_id: signer.key_id().into(),
-            signature: signer.sign(PAYLOAD_TYPE, &payload).into(),
+            signature: signer.sign(PAYLOAD_TYPE, &payload),
         };
         let signed = policy::SignedPolicy {
             payload_type: PAYLOAD_TYPE.into(),
@@ -86,11 +88,11 @@ impl enroll_server::DeviceEnrollmentService for Server {
         let key = self.trust.policy_signer().unwrap();
         Ok(Response::new(enroll::OnboardResponse {
             device: format!("tenants/default/devices/{}", device()),
-            certificate_chain_der: vec![issued.certificate_der.into()],
-            trust_bundle_der: self.trust.ca_certs().iter().map(|der| der.to_vec().into()).collect(),
+            certificate_chain_der: vec![issued.certificate_der],
+            trust_bundle_der: self.trust.ca_certs().iter().map(|der| der.to_vec()).collect(),
             policy_keys: vec![enroll::PolicyVerificationKey {
                 key_id: key.key_id().into(),
-                ed25519_public_key: key.public_key().to_vec().into(),
+                ed25519_public_key: key.public_key().to_vec(),
             }],
             endpoints: Some(enroll::Endpoints {
                 enroll: self.url.clone(),
@@ -107,7 +109,7 @@ impl enroll_server::DeviceEnrollmentService for Server {
         &self,
         _: Request<enroll::ReportFactsRequest>,
     ) -> Result<Response<enroll::ReportFactsResponse>, Status> {
-        Ok(Response::new(enroll::ReportFactsResponse { facts_digest: vec![1; 32].into() }))
+        Ok(Response::new(enroll::ReportFactsResponse { facts_digest: vec![1; 32] }))
     }
 }
 
@@ -136,7 +138,7 @@ impl policy_server::DevicePolicyService for Server {
     async fn watch(&self, _: Request<policy::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let server = self.clone();
         let hints = WatchStream::new(self.threads.subscribe()).map(move |_| {
-            Ok(policy::WatchResponse { etag: server.policy().0.into(), ..policy::WatchResponse::default() })
+            Ok(policy::WatchResponse { etag: server.policy().0, ..policy::WatchResponse::default() })
         });
         Ok(Response::new(Box::pin(hints)))
     }
@@ -148,7 +150,7 @@ impl report_server::DeviceReportService for Server {
         &self,
         _: Request<report::ReportStatusRequest>,
     ) -> Result<Response<report::ReportStatusResponse>, Status> {
-        Ok(Response::new(report::ReportStatusResponse { report_digest: vec![2; 32].into() }))
+        Ok(Response::new(report::ReportStatusResponse { report_digest: vec![2; 32] }))
     }
 }
 
