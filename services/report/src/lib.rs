@@ -1,1 +1,62 @@
-//! The service.
+//! Report: what devices say, and every number made of it.
+//!
+//! The way through: [`grpc`] decodes → [`commands`] loads and lets the [`domain`] decide → the log → [`projection`] folds
+//! → [`store`] keeps → [`queries`] reads → [`grpc`] encodes. [`wire`] is the only place where domain events meet the
+//! payloads of the log.
+
+pub mod config;
+pub mod domain;
+pub mod wire;
+
+pub mod commands;
+
+pub mod projection;
+pub mod queries;
+pub mod store;
+
+pub mod error;
+pub mod grpc;
+pub mod metrics;
+
+use std::sync::Arc;
+
+use muster_eventlog::project::{self, View};
+use muster_runtime::{Deps, Readiness, ServiceParts};
+use muster_types::Service;
+
+pub use config::Config;
+pub use error::Error;
+
+use commands::Commands;
+use grpc::Grpc;
+use metrics::ReportMetrics;
+use projection::Standings;
+use queries::Queries;
+
+/// Builds the service and starts its background work on the task group.
+///
+/// # Errors
+/// [`Error`] when the service cannot be set up.
+#[expect(
+    clippy::unused_async,
+    reason = "all services are built the same way, and others ask something first"
+)]
+pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
+    let Config {} = config;
+    let stopping = deps.tasks.stopping().clone();
+    let stopping = async move { stopping.cancelled().await };
+    let (standings, folding) =
+        project::start(deps.log.clone(), deps.kv.clone(), Standings::default, stopping);
+    deps.tasks.spawn(Standings::NAME, folding);
+    let readiness = {
+        let standings = standings.clone();
+        Readiness::always().view(Standings::NAME, move || standings.progress())
+    };
+    let grpc = Grpc {
+        tenant: deps.tenant,
+        commands: Arc::new(Commands::new(deps.log, deps.clock)),
+        queries: Queries::new(standings),
+        metrics: ReportMetrics::register(&deps.metrics),
+    };
+    Ok(ServiceParts { service: Service::Report, routes: grpc.routes(), readiness })
+}

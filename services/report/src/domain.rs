@@ -1,0 +1,3 @@
+//! The rules of reports. Pure: no clock, no randomness, no I/O.
+
+pub mod device_status;

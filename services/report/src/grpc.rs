@@ -1,0 +1,110 @@
+//! The gRPC services: decode, one call, encode.
+
+mod convert;
+
+use std::sync::Arc;
+
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::report::v1 as pb;
+use muster_proto::report::v1::device_report_service_server::{
+    DeviceReportService, DeviceReportServiceServer,
+};
+use muster_proto::report::v1::report_service_server::{ReportService, ReportServiceServer};
+use muster_runtime::{caller, position};
+use muster_types::{Service, TenantId};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use crate::commands::Commands;
+use crate::error::status;
+use crate::metrics::ReportMetrics;
+use crate::queries::Queries;
+
+/// Largest request of a device, in bytes.
+const DEVICE_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What answers calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Grpc {
+    /// The tenant served.
+    pub tenant: TenantId,
+    /// The only writer.
+    pub commands: Arc<Commands>,
+    /// The only reader.
+    pub queries: Queries,
+    /// Numbers.
+    pub metrics: ReportMetrics,
+}
+
+impl Grpc {
+    /// The services, for a server.
+    #[must_use]
+    pub fn routes(self) -> Routes {
+        let this = Arc::new(self);
+        let devices = DeviceReportServiceServer::from_arc(this.clone())
+            .max_decoding_message_size(DEVICE_REQUEST_BYTES_MAX);
+        Routes::new(devices).add_service(ReportServiceServer::from_arc(this))
+    }
+
+    /// Waits until the view shows what the caller wants to see.
+    async fn settled<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let wanted = position::wanted(request)?;
+        Ok(position::settle(self.queries.reach(&wanted)).await?)
+    }
+
+    async fn take_in(
+        &self,
+        request: Request<pb::ReportStatusRequest>,
+    ) -> Result<Response<pb::ReportStatusResponse>, Fault> {
+        let device = caller::device(&request)?;
+        let said = convert::status(request.into_inner())?;
+        let report_digest = said.digest().to_vec();
+        let done = self.commands.report_status(device, said).await?;
+        self.metrics.reported(done.position.is_some());
+        let mut response = Response::new(pb::ReportStatusResponse { report_digest });
+        position::stamp(&mut response, Service::Report, done.position);
+        Ok(response)
+    }
+}
+
+#[tonic::async_trait]
+impl DeviceReportService for Grpc {
+    async fn report_status(
+        &self,
+        request: Request<pb::ReportStatusRequest>,
+    ) -> Result<Response<pb::ReportStatusResponse>, Status> {
+        self.take_in(request).await.map_err(|fault| {
+            self.metrics.refused(fault.code);
+            status(fault)
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl ReportService for Grpc {
+    async fn get_device_report(
+        &self,
+        request: Request<pb::GetDeviceReportRequest>,
+    ) -> Result<Response<pb::DeviceReport>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::GetDeviceReportRequest { device: name } = request.into_inner();
+        let id = convert::device_name(self.tenant, &name)?;
+        let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
+        let found = self.queries.device(self.tenant, id).ok_or_else(unknown)?;
+        Ok(Response::new(convert::device_report(name, found)?))
+    }
+
+    async fn get_policy_report(
+        &self,
+        request: Request<pb::GetPolicyReportRequest>,
+    ) -> Result<Response<pb::PolicyReport>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::GetPolicyReportRequest { policy: name } = request.into_inner();
+        let id = convert::policy_name(self.tenant, &name)?;
+        let unknown = || Fault::new(ErrorCode::PolicyUnknown, format!("no such policy: {name}"));
+        let found = self.queries.policy(self.tenant, id).ok_or_else(unknown)?;
+        Ok(Response::new(convert::policy_report(name, found)))
+    }
+}

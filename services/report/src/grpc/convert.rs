@@ -1,0 +1,93 @@
+//! The contract's messages ↔ what commands and queries take and give.
+
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::convert::{Malformed, timestamp};
+use muster_proto::report::v1 as pb;
+use muster_types::{DeviceId, PolicyId, ResourceName, TenantId};
+
+use crate::domain::device_status::{CheckIn, Status};
+use crate::projection::standings::{Counts, Report};
+use crate::queries::At;
+use crate::wire;
+
+/// What a device says.
+pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Status, Fault> {
+    let pb::ReportStatusRequest { status } = request;
+    let status = status.ok_or_else(|| Malformed::new("", "must be set"));
+    status.and_then(TryInto::try_into).map_err(|malformed: Malformed| {
+        let Malformed { field, problem } = malformed.within("status");
+        Fault::new(ErrorCode::ReportInvalid, format!("{field}: {problem}")).with_field(field, problem)
+    })
+}
+
+pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
+    let ResourceName::Device(_, device) = name(served, "device", text)? else {
+        return Err(Fault::invalid_field("device", "expected tenants/{tenant}/devices/{device}"));
+    };
+    Ok(device)
+}
+
+pub(super) fn policy_name(served: TenantId, text: &str) -> Result<PolicyId, Fault> {
+    let ResourceName::Policy(_, policy) = name(served, "policy", text)? else {
+        return Err(Fault::invalid_field("policy", "expected tenants/{tenant}/policies/{policy}"));
+    };
+    Ok(policy)
+}
+
+fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
+    let name: ResourceName = text.parse().map_err(|error: muster_types::name::InvalidResourceName| {
+        Fault::invalid_field(field, error.to_string())
+    })?;
+    if name.tenant() != served {
+        return Err(Fault::invalid_field(field, format!("this server serves the tenant {served}")));
+    }
+    Ok(name)
+}
+
+/// What a device last said, for an admin.
+pub(super) fn device_report(device: String, found: At<Option<Report>>) -> Result<pb::DeviceReport, Fault> {
+    let At { answer, positions } = found;
+    let position = positions.to_string();
+    let Some(Report { tenant: _, payload, time }) = answer else {
+        let check_in_status = check_in(CheckIn::Pending).into();
+        return Ok(pb::DeviceReport { device, status: None, report_time: None, check_in_status, position });
+    };
+    let status = wire::status(&payload).map_err(|reason| Fault::new(ErrorCode::LogCorrupt, reason))?;
+    Ok(pb::DeviceReport {
+        device,
+        check_in_status: check_in(status.verdict()).into(),
+        status: Some(status.into()),
+        report_time: Some(timestamp(time)),
+        position,
+    })
+}
+
+/// How a policy's devices stand, for an admin.
+pub(super) fn policy_report(policy: String, found: At<Counts>) -> pb::PolicyReport {
+    let At { answer: Counts { targeted, by_verdict }, positions } = found;
+    let counts = by_verdict.into_iter().map(|(verdict, devices)| pb::CheckInStatusCount {
+        status: check_in(verdict).into(),
+        devices: ordinals(devices),
+    });
+    pb::PolicyReport {
+        policy,
+        targeted: ordinals(targeted),
+        counts: counts.collect(),
+        position: positions.to_string(),
+    }
+}
+
+/// Counts of 32-bit ordinals fit but for the last of all.
+fn ordinals(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+const fn check_in(verdict: CheckIn) -> pb::CheckInStatus {
+    match verdict {
+        CheckIn::Succeeded => pb::CheckInStatus::Succeeded,
+        CheckIn::Error => pb::CheckInStatus::Error,
+        CheckIn::Conflict => pb::CheckInStatus::Conflict,
+        CheckIn::Pending => pb::CheckInStatus::Pending,
+        CheckIn::NotApplicable => pb::CheckInStatus::NotApplicable,
+    }
+}

@@ -1,0 +1,179 @@
+//! Domain events ↔ the payloads of the log, and old forms made new on reading.
+
+use muster_eventlog::command::State;
+use muster_eventlog::{Envelope, EventType};
+use muster_proto::convert::{Malformed, moment, timestamp};
+use muster_proto::report::v1 as pb;
+use muster_types::setting::InvalidSettingId;
+use muster_types::{Aggregate, SettingValue};
+use prost::Message as _;
+
+use crate::domain::device_status::{DeviceStatus, Event, SettingState, SettingStatus, Status};
+
+/// Full names of the payloads that this service writes or folds.
+pub mod kind {
+    /// A device's status changed.
+    pub const STATUS_REPORTED: &str = "muster.report.v1.StatusReported";
+    /// A device is trusted.
+    pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
+    /// Devices came into or left a group.
+    pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
+    /// A policy was created.
+    pub const POLICY_CREATED: &str = "muster.policy.v1.PolicyCreated";
+    /// A policy was revised.
+    pub const POLICY_REVISED: &str = "muster.policy.v1.PolicyRevised";
+    /// A policy was deleted.
+    pub const POLICY_DELETED: &str = "muster.policy.v1.PolicyDeleted";
+    /// A policy was assigned to a group.
+    pub const POLICY_ASSIGNED: &str = "muster.policy.v1.PolicyAssigned";
+    /// An assignment was taken back.
+    pub const POLICY_UNASSIGNED: &str = "muster.policy.v1.PolicyUnassigned";
+}
+
+impl State for DeviceStatus {
+    const AGGREGATE: Aggregate = Aggregate::DeviceStatus;
+    type Event = Event;
+
+    fn evolve(&mut self, event: &Event) {
+        Self::evolve(self, event);
+    }
+
+    fn encode(event: &Event) -> (EventType, Vec<u8>) {
+        let Event::Reported { status } = event;
+        let message = pb::StatusReported { status: Some(status.clone().into()) };
+        (EventType::new(kind::STATUS_REPORTED), message.encode_to_vec())
+    }
+
+    fn decode(envelope: &Envelope) -> Result<Option<Event>, String> {
+        if envelope.kind.as_str() != kind::STATUS_REPORTED {
+            return Ok(None);
+        }
+        Ok(Some(Event::Reported { status: status(&envelope.payload)? }))
+    }
+}
+
+/// The status in a `StatusReported`.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn status(payload: &[u8]) -> Result<Status, String> {
+    let pb::StatusReported { status } = pb::StatusReported::decode(payload).map_err(|e| e.to_string())?;
+    status.ok_or("status: must be set")?.try_into().map_err(|malformed: Malformed| malformed.to_string())
+}
+
+impl From<Status> for pb::DeviceStatus {
+    fn from(status: Status) -> Self {
+        let Status { policy_etag, policy_version, apply_time, settings, refused_reason } = status;
+        Self {
+            policy_etag: policy_etag.to_vec(),
+            policy_version,
+            apply_time: apply_time.map(timestamp),
+            settings: settings.into_iter().map(Into::into).collect(),
+            refused_reason,
+        }
+    }
+}
+
+impl From<SettingStatus> for pb::SettingStatus {
+    fn from(setting: SettingStatus) -> Self {
+        let SettingStatus { id, desired, observed, state, reason, message } = setting;
+        let state = match state {
+            SettingState::Succeeded => pb::SettingState::Succeeded,
+            SettingState::Error => pb::SettingState::Error,
+            SettingState::Conflict => pb::SettingState::Conflict,
+            SettingState::Pending => pb::SettingState::Pending,
+            SettingState::NotApplicable => pb::SettingState::NotApplicable,
+        };
+        Self {
+            id: id.to_string(),
+            desired: desired.map(Into::into),
+            observed: observed.map(Into::into),
+            state: state.into(),
+            reason,
+            message,
+        }
+    }
+}
+
+impl TryFrom<pb::DeviceStatus> for Status {
+    type Error = Malformed;
+
+    fn try_from(status: pb::DeviceStatus) -> Result<Self, Malformed> {
+        let pb::DeviceStatus { policy_etag, policy_version, apply_time, settings, refused_reason } = status;
+        let settings = settings.into_iter().enumerate().map(|(index, setting)| {
+            setting.try_into().map_err(|malformed: Malformed| malformed.within(&format!("settings[{index}]")))
+        });
+        Ok(Self {
+            policy_etag: policy_etag
+                .try_into()
+                .map_err(|_| Malformed::new("policy_etag", "must be a SHA-256 digest: 32 bytes"))?,
+            policy_version,
+            apply_time: apply_time.map(moment),
+            settings: settings.collect::<Result<_, _>>()?,
+            refused_reason,
+        })
+    }
+}
+
+impl TryFrom<pb::SettingStatus> for SettingStatus {
+    type Error = Malformed;
+
+    fn try_from(setting: pb::SettingStatus) -> Result<Self, Malformed> {
+        let state = match setting.state() {
+            pb::SettingState::Unspecified => {
+                return Err(Malformed::new("state", "must be one of the states"));
+            }
+            pb::SettingState::Succeeded => SettingState::Succeeded,
+            pb::SettingState::Error => SettingState::Error,
+            pb::SettingState::Conflict => SettingState::Conflict,
+            pb::SettingState::Pending => SettingState::Pending,
+            pb::SettingState::NotApplicable => SettingState::NotApplicable,
+        };
+        let pb::SettingStatus { id, desired, observed, state: _, reason, message } = setting;
+        let id = id.parse().map_err(|error: InvalidSettingId| Malformed::new("id", error.to_string()))?;
+        let value = |field: &str, value: Option<muster_proto::policy::v1::SettingValue>| {
+            let converted = value.map(SettingValue::try_from).transpose();
+            converted.map_err(|malformed| malformed.within(field))
+        };
+        let (desired, observed) = (value("desired", desired)?, value("observed", observed)?);
+        Ok(Self { id, desired, observed, state, reason, message })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_survives_the_wire() {
+        let settings =
+            SettingState::ALL.into_iter().zip("abcde".chars()).map(|(state, letter)| SettingStatus {
+                id: format!("p/{letter}").parse().unwrap(),
+                desired: Some(SettingValue::Integer(3)),
+                observed: (state == SettingState::Error).then(|| SettingValue::Strings(vec!["x".to_owned()])),
+                state,
+                reason: "APPLY_FAILED".to_owned(),
+                message: "no".to_owned(),
+            });
+        let said = Status {
+            policy_etag: [1; 32],
+            policy_version: 9,
+            apply_time: Some(muster_types::Timestamp::from_micros(5)),
+            settings: settings.collect(),
+            refused_reason: String::new(),
+        };
+        let (kind, payload) = DeviceStatus::encode(&Event::Reported { status: said.clone() });
+        assert_eq!(kind.as_str(), kind::STATUS_REPORTED);
+        assert_eq!(status(&payload), Ok(said));
+    }
+
+    #[test]
+    fn what_is_malformed_is_named() {
+        let field = |status: pb::DeviceStatus| Status::try_from(status).unwrap_err().field;
+        assert_eq!(field(pb::DeviceStatus::default()), "policy_etag");
+        let setting = pb::SettingStatus { id: "p/a".to_owned(), ..Default::default() };
+        let status =
+            pb::DeviceStatus { policy_etag: vec![0; 32], settings: vec![setting], ..Default::default() };
+        assert_eq!(field(status), "settings[0].state");
+    }
+}
