@@ -105,6 +105,6 @@ impl ReportService for Grpc {
         let id = convert::policy_name(self.tenant, &name)?;
         let unknown = || Fault::new(ErrorCode::PolicyUnknown, format!("no such policy: {name}"));
         let found = self.queries.policy(self.tenant, id).ok_or_else(unknown)?;
-        Ok(Response::new(convert::policy_report(name, found)))
+        Ok(Response::new(convert::policy_report(name, &found)))
     }
 }

@@ -63,15 +63,15 @@ pub(super) fn device_report(device: String, found: At<Option<Report>>) -> Result
 }
 
 /// How a policy's devices stand, for an admin.
-pub(super) fn policy_report(policy: String, found: At<Counts>) -> pb::PolicyReport {
+pub(super) fn policy_report(policy: String, found: &At<Counts>) -> pb::PolicyReport {
     let At { answer: Counts { targeted, by_verdict }, positions } = found;
-    let counts = by_verdict.into_iter().map(|(verdict, devices)| pb::CheckInStatusCount {
-        status: check_in(verdict).into(),
-        devices: ordinals(devices),
+    let counts = by_verdict.iter().map(|(verdict, devices)| pb::CheckInStatusCount {
+        status: check_in(*verdict).into(),
+        devices: ordinals(*devices),
     });
     pb::PolicyReport {
         policy,
-        targeted: ordinals(targeted),
+        targeted: ordinals(*targeted),
         counts: counts.collect(),
         position: positions.to_string(),
     }
