@@ -1,2 +1,8 @@
-//! Muster.
-fn main() {}
+//! The `muster` program.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    muster_cli::run()
+}

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
+use muster_telemetry::context;
 use muster_types::{Positions, Service};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::MissedTickBehavior;
+use tracing::{Span, info_span};
 
 use super::store::{Store, Tips, Write};
 use super::{Dirty, Folded, HEADS_EVERY, Progress, Source, View};
@@ -29,6 +31,9 @@ const WRITE_ROWS: usize = BATCH_ROWS_MAX;
 /// Changed rows that are still written at shutdown. With more the checkpoint is left as it is: folding the tail of
 /// the log once more takes less time.
 const LAST_ROWS_MAX: usize = 20_000;
+
+/// Causes that the span of a run names; more are only counted as events.
+const LINKS_MAX: usize = 32;
 
 type Item = (Service, Result<Delivery, ReadError>);
 type Sources = SelectAll<BoxStream<'static, Item>>;
@@ -185,6 +190,7 @@ impl<V: View> Owner<V> {
 
     /// Folds a run of deliveries under one hold of the lock.
     fn fold(&mut self, run: Vec<Item>) -> Result<(), String> {
+        let _entered = self.span(&run).entered();
         let mut folded = self.folded.write();
         let Folded { view, positions } = &mut *folded;
         let (before, mut events, mut outcome) = (*positions, 0, Ok(()));
@@ -219,6 +225,25 @@ impl<V: View> Owner<V> {
         RwLockWriteGuard::unlock_fair(folded);
         self.publish(positions, events);
         outcome
+    }
+
+    /// A span for folding what has just happened, linked to the work that made it happen. What is replayed is nobody's
+    /// work any more.
+    fn span(&self, run: &[Item]) -> Span {
+        if !self.caught_up.iter().all(|caught_up| *caught_up) {
+            return Span::none();
+        }
+        let events = run.iter().flat_map(|(_, delivery)| match delivery {
+            Ok(Delivery::Events(events)) => events.as_slice(),
+            Ok(Delivery::CaughtUp(_)) | Err(_) => &[],
+        });
+        let mut traced = events.filter_map(|event| event.context.traceparent.as_deref()).peekable();
+        if traced.peek().is_none() {
+            return Span::none();
+        }
+        let span = info_span!(parent: None, "fold", view = V::NAME);
+        traced.take(LINKS_MAX).for_each(|traceparent| context::link(&span, traceparent));
+        span
     }
 
     fn publish(&mut self, positions: Positions, events: u64) {

@@ -1,0 +1,68 @@
+//! Benchmarks: each measures the product and the bare thing in turn, in the same run, and prints their ratio beside the
+//! ratio it must keep. `cargo run --release -p muster-bench [-- NAME…]`.
+
+mod append;
+mod checkin;
+mod convergence;
+mod events;
+mod fleet;
+mod jetstream;
+mod measure;
+mod replay;
+
+use clap::Parser;
+
+use crate::measure::Row;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Bench {
+    /// Durable appends to the embedded log, 256 in flight, against single write + fdatasync
+    Append,
+    /// Appends to JetStream, 256 in flight, against bare publishing with the same headers
+    Jetstream,
+    /// Replay into a view, against bare read + decode + insert
+    Replay,
+    /// Check-ins that are not modified, over mTLS, against a bare tonic echo
+    Checkin,
+    /// Assignment to applied on a watching agent
+    Convergence,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "muster-bench", about = "Measure, each against its limit in the same run")]
+struct Arguments {
+    /// What to measure [default: all]
+    #[arg(value_enum)]
+    benches: Vec<Bench>,
+    /// How often to measure each pair; the median is shown
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what the program is for")]
+fn main() -> anyhow::Result<()> {
+    let Arguments { benches, rounds } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("{}", Row::heading());
+    let all = [Bench::Append, Bench::Jetstream, Bench::Replay, Bench::Checkin, Bench::Convergence];
+    let mut missed = 0;
+    for bench in all.into_iter().filter(|bench| benches.is_empty() || benches.contains(bench)) {
+        let row = runtime.block_on(async {
+            match bench {
+                Bench::Append => append::run(rounds).await,
+                Bench::Jetstream => jetstream::run(rounds).await,
+                Bench::Replay => replay::run(rounds).await,
+                Bench::Checkin => checkin::run(rounds).await,
+                Bench::Convergence => convergence::run().await,
+            }
+        })?;
+        println!("{row}");
+        missed += usize::from(!row.met());
+    }
+    anyhow::ensure!(missed == 0, "{missed} limits were missed");
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The commands, one module each: what can be typed, then one call, then what is printed.
+
+pub mod catalog;
+pub mod device;
+pub mod error;
+pub mod events;
+pub mod group;
+pub mod log;
+pub mod pki;
+pub mod policy;
+pub mod report;
+pub mod token;

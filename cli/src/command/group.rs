@@ -1,0 +1,174 @@
+//! `muster group`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::identity::v1::{
+    CreateGroupRequest, GetGroupRequest, Group, GroupKind, ListGroupMembersRequest, ListGroupsRequest,
+    ModifyGroupMembersRequest,
+};
+use serde_json::json;
+
+use crate::args::{Output, Page, Target};
+use crate::connect::{Api, once, request_id};
+use crate::output::Data;
+use crate::view;
+
+/// Groups of devices.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Define a group
+    Create {
+        /// Name for people, unique in the tenant
+        #[arg(long)]
+        name: String,
+        /// Its devices are named by hand (the only kind so far)
+        #[arg(long = "static", default_value_t = true)]
+        fixed: bool,
+        /// Only check; change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List groups by name
+    List {
+        #[command(flatten)]
+        page: Page,
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one group
+    #[command(visible_alias = "describe")]
+    Get {
+        /// The group's id or name
+        group: String,
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the devices in a group
+    Members {
+        /// The group's id or name
+        group: String,
+        #[command(flatten)]
+        page: Page,
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Add devices to a static group
+    Add(Change),
+    /// Remove devices from a static group
+    Remove(Change),
+}
+
+/// A change of a group's devices.
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// The group's id or name
+    group: String,
+    /// Devices, by id or host name
+    devices: Vec<String>,
+    /// A file with further devices, a line each
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Etag the group must still have
+    #[arg(long, default_value = "")]
+    etag: String,
+    /// Only check; change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The call's fault.
+pub async fn run(command: Command) -> Result<(), Fault> {
+    match command {
+        Command::Create { name, fixed: _, dry_run, target, output } => {
+            let api = Api::connect(&target)?;
+            let group = Group { display_name: name, kind: GroupKind::Static.into(), ..Group::default() };
+            let request = CreateGroupRequest {
+                parent: api.parent(),
+                group: Some(group),
+                request_id: request_id(),
+                validate_only: dry_run,
+            };
+            let group = api.call(api.groups().create_group(once(request))).await?;
+            Data::one(view::group(&group), view::GROUP).print(output.format)
+        }
+        Command::List { page, target, output } => {
+            let api = Api::connect(&target)?;
+            let request = ListGroupsRequest {
+                parent: api.parent(),
+                page_size: page.page_size,
+                page_token: page.page_token,
+            };
+            let reply = api.call(api.groups().list_groups(request)).await?;
+            let items = reply.groups.iter().map(view::group).collect();
+            Data::list("groups", items, reply.next_page_token, view::GROUP).print(output.format)
+        }
+        Command::Get { group, target, output } => {
+            let api = Api::connect(&target)?;
+            let name = api.group(&group).await?;
+            let group = api.call(api.groups().get_group(GetGroupRequest { name })).await?;
+            Data::one(view::group(&group), view::GROUP).print(output.format)
+        }
+        Command::Members { group, page, target, output } => {
+            let api = Api::connect(&target)?;
+            let request = ListGroupMembersRequest {
+                name: api.group(&group).await?,
+                page_size: page.page_size,
+                page_token: page.page_token,
+            };
+            let reply = api.call(api.groups().list_group_members(request)).await?;
+            let items =
+                reply.devices.iter().map(|name| json!({"name": name, "id": view::id(name)})).collect();
+            Data::list("devices", items, reply.next_page_token, &[("device", "/id")]).print(output.format)
+        }
+        Command::Add(change) => modify(change, true).await,
+        Command::Remove(change) => modify(change, false).await,
+    }
+}
+
+async fn modify(change: Change, add: bool) -> Result<(), Fault> {
+    let Change { group, mut devices, file, etag, dry_run, target, output } = change;
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(&file).map_err(|error| {
+            Fault::new(ErrorCode::ArgumentInvalid, format!("cannot read {}: {error}", file.display()))
+        })?;
+        devices.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
+    }
+    if devices.is_empty() {
+        return Err(Fault::invalid_field("devices", "name at least one device, or a --file of them"));
+    }
+    let api = Api::connect(&target)?;
+    let mut names = Vec::with_capacity(devices.len());
+    for device in &devices {
+        names.push(api.device(device).await?);
+    }
+    let (add_devices, remove_devices) = if add { (names, vec![]) } else { (vec![], names) };
+    let request = ModifyGroupMembersRequest {
+        name: api.group(&group).await?,
+        add_devices,
+        remove_devices,
+        etag,
+        request_id: request_id(),
+        validate_only: dry_run,
+    };
+    let group = api.call(api.groups().modify_group_members(once(request))).await?;
+    Data::one(view::group(&group), view::GROUP).print(output.format)
+}

@@ -1,0 +1,268 @@
+//! The server as the commands see it: its clients, and names resolved to resources.
+
+use std::future::Future;
+
+use muster_client::{Client, Idempotent, discover};
+use muster_errors::{ErrorCode, Fault};
+use muster_proto::enroll::v1::ListDevicesRequest;
+use muster_proto::enroll::v1::enrollment_admin_service_client::EnrollmentAdminServiceClient;
+use muster_proto::identity::v1::ListGroupsRequest;
+use muster_proto::identity::v1::group_service_client::GroupServiceClient;
+use muster_proto::log::v1::log_service_client::LogServiceClient;
+use muster_proto::policy::v1::ListPoliciesRequest;
+use muster_proto::policy::v1::policy_service_client::PolicyServiceClient;
+use muster_proto::report::v1::report_service_client::ReportServiceClient;
+use muster_types::{Positions, RequestId, Service, TenantId};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::args::Target;
+
+type Transport = muster_client::Transport;
+
+/// Devices, groups or policies looked through for a name; with more, an id is needed.
+const NAMES_LOOKED_THROUGH_MAX: usize = 100_000;
+const PAGE_SIZE: i32 = 1_000;
+
+/// The control plane, in one process or in four. Reads reflect what was written through it before.
+pub struct Api {
+    clients: [Client; 4],
+    tenant: TenantId,
+}
+
+impl Api {
+    /// The server that the options name.
+    ///
+    /// # Errors
+    /// `CONFIG_INVALID` when an address, the data folder or the tenant cannot be used.
+    pub fn connect(target: &Target) -> Result<Self, Fault> {
+        let tenant = target.tenant.parse().map_err(|error: muster_types::name::InvalidTenant| {
+            Fault::new(ErrorCode::ConfigInvalid, error.to_string()).with_field("--tenant", error.to_string())
+        })?;
+        let to = |endpoint: Option<&str>| Client::connect(discover::admin(&target.data_dir, endpoint)?);
+        let clients = match target.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
+            Some(endpoints) if endpoints.contains('=') => {
+                let [enroll, identity, policy, report] = apart(endpoints)?;
+                [to(Some(enroll))?, to(Some(identity))?, to(Some(policy))?, to(Some(report))?]
+            }
+            endpoint => {
+                let client = to(endpoint)?;
+                std::array::from_fn(|_| client.clone())
+            }
+        };
+        Ok(Self { clients, tenant })
+    }
+
+    /// The control plane in one process, through a client that is connected.
+    #[must_use]
+    pub fn of(client: &Client, tenant: TenantId) -> Self {
+        Self { clients: std::array::from_fn(|_| client.clone()), tenant }
+    }
+
+    fn client(&self, service: Service) -> &Client {
+        &self.clients[service as usize - 1]
+    }
+
+    /// Tokens and devices.
+    #[must_use]
+    pub fn enrollment_admin(&self) -> EnrollmentAdminServiceClient<Transport> {
+        self.client(Service::Enroll).enrollment_admin()
+    }
+
+    /// Groups.
+    #[must_use]
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        self.client(Service::Identity).groups()
+    }
+
+    /// Policies and assignments.
+    #[must_use]
+    pub fn policies(&self) -> PolicyServiceClient<Transport> {
+        self.client(Service::Policy).policies()
+    }
+
+    /// How devices stand.
+    #[must_use]
+    pub fn reports(&self) -> ReportServiceClient<Transport> {
+        self.client(Service::Report).reports()
+    }
+
+    /// A service's part of the log.
+    #[must_use]
+    pub fn log(&self, service: Service) -> LogServiceClient<Transport> {
+        self.client(service).log()
+    }
+
+    /// Awaits a call, and lets every later read reflect what it wrote.
+    ///
+    /// # Errors
+    /// The fault that the call came back with.
+    pub async fn call<T>(&self, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Fault> {
+        let reply = call.await.map_err(|status| Fault::from_status(&status))?;
+        let seen = self.clients.iter().fold(Positions::ZERO, |seen, client| seen.join(client.positions()));
+        self.clients.iter().for_each(|client| client.see(&seen));
+        Ok(reply.into_inner())
+    }
+
+    /// The tenant's resource name.
+    #[must_use]
+    pub fn parent(&self) -> String {
+        format!("tenants/{}", self.tenant)
+    }
+
+    /// A resource name of this tenant from an id; a full name stays what it is.
+    #[must_use]
+    pub fn name(&self, collection: &str, id: &str) -> String {
+        if id.contains('/') { id.to_owned() } else { format!("{}/{collection}/{id}", self.parent()) }
+    }
+
+    /// A device's resource name, from that, its id, or its host name.
+    ///
+    /// # Errors
+    /// `DEVICE_UNKNOWN`; `ARGUMENT_INVALID` when several devices have the host name.
+    pub async fn device(&self, text: &str) -> Result<String, Fault> {
+        if is_id(text) {
+            return Ok(self.name("devices", text));
+        }
+        let mut page_token = String::new();
+        let mut found = Vec::new();
+        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+            let request = ListDevicesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let page = self.call(self.enrollment_admin().list_devices(request)).await?;
+            let named = |facts: &Option<muster_proto::enroll::v1::DeviceFacts>| {
+                facts.as_ref().is_some_and(|facts| facts.hostname == text)
+            };
+            found.extend(
+                page.devices.into_iter().filter(|device| named(&device.facts)).map(|device| device.name),
+            );
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        only(found, ErrorCode::DeviceUnknown, "device", text)
+    }
+
+    /// A group's resource name, from that, its id, or its name.
+    ///
+    /// # Errors
+    /// `GROUP_UNKNOWN`.
+    pub async fn group(&self, text: &str) -> Result<String, Fault> {
+        if is_id(text) {
+            return Ok(self.name("groups", text));
+        }
+        let mut page_token = String::new();
+        let mut found = Vec::new();
+        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+            let request = ListGroupsRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let page = self.call(self.groups().list_groups(request)).await?;
+            found.extend(
+                page.groups.into_iter().filter(|group| group.display_name == text).map(|group| group.name),
+            );
+            page_token = page.next_page_token;
+            if page_token.is_empty() || !found.is_empty() {
+                break;
+            }
+        }
+        only(found, ErrorCode::GroupUnknown, "group", text)
+    }
+
+    /// A policy's resource name, from that, its id, or its name.
+    ///
+    /// # Errors
+    /// `POLICY_UNKNOWN`.
+    pub async fn policy(&self, text: &str) -> Result<String, Fault> {
+        if is_id(text) {
+            return Ok(self.name("policies", text));
+        }
+        let mut page_token = String::new();
+        let mut found = Vec::new();
+        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+            let request = ListPoliciesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let page = self.call(self.policies().list_policies(request)).await?;
+            found.extend(
+                page.policies
+                    .into_iter()
+                    .filter(|policy| policy.display_name == text)
+                    .map(|policy| policy.name),
+            );
+            page_token = page.next_page_token;
+            if page_token.is_empty() || !found.is_empty() {
+                break;
+            }
+        }
+        only(found, ErrorCode::PolicyUnknown, "policy", text)
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.contains('/') || Uuid::try_parse(text).is_ok()
+}
+
+fn only(mut found: Vec<String>, unknown: ErrorCode, kind: &str, text: &str) -> Result<String, Fault> {
+    match (found.pop(), found.len()) {
+        (Some(name), 0) => Ok(name),
+        (Some(_), others) => Err(Fault::invalid_field(
+            kind,
+            format!("{} {kind}s are called {text:?}; say which by its id", others + 1),
+        )),
+        (None, _) => {
+            Err(Fault::new(unknown, format!("no {kind} has the id or name {text:?}")).with(kind, text))
+        }
+    }
+}
+
+/// Reads `enroll=URL,identity=URL,policy=URL,report=URL`.
+fn apart(text: &str) -> Result<[&str; 4], Fault> {
+    let mut urls: [Option<&str>; 4] = [None; 4];
+    for part in text.split(',') {
+        let (service, url) = part.split_once('=').unwrap_or((part, ""));
+        let service: Service = service.parse().map_err(|error: muster_types::stream::UnknownName| {
+            Fault::invalid_field("--endpoint", error.to_string())
+        })?;
+        urls[service as usize - 1] = Some(url);
+    }
+    match urls {
+        [Some(enroll), Some(identity), Some(policy), Some(report)] => Ok([enroll, identity, policy, report]),
+        _ => Err(Fault::invalid_field(
+            "--endpoint",
+            "give one URL, or one for each of enroll, identity, policy and report",
+        )),
+    }
+}
+
+/// A new id for a request.
+#[must_use]
+pub fn request_id() -> String {
+    RequestId::generate().to_string()
+}
+
+/// A mutation that names itself by a request id: it may be sent again when no answer came.
+pub fn once<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.extensions_mut().insert(Idempotent);
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_one_or_four() {
+        assert_eq!(apart("policy=c,enroll=a,report=d,identity=b"), Ok(["a", "b", "c", "d"]));
+        assert!(apart("policy=c").is_err());
+        assert!(apart("police=c").is_err());
+    }
+
+    #[test]
+    fn a_name_that_several_bear_is_not_guessed() {
+        assert_eq!(only(vec!["a".into()], ErrorCode::DeviceUnknown, "device", "n"), Ok("a".into()));
+        let several = only(vec!["a".into(), "b".into()], ErrorCode::DeviceUnknown, "device", "n");
+        assert_eq!(several.unwrap_err().code, ErrorCode::ArgumentInvalid);
+        assert_eq!(
+            only(vec![], ErrorCode::DeviceUnknown, "device", "n").unwrap_err().code,
+            ErrorCode::DeviceUnknown
+        );
+    }
+}

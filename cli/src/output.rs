@@ -1,0 +1,175 @@
+//! What commands print: data to stdout, as a table for people or in a form for programs.
+
+use std::io::Write as _;
+
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use muster_errors::{ErrorCode, Fault};
+use serde_json::{Value, json};
+
+/// Widest table.
+const TABLE_COLUMNS_MAX: u16 = 100;
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// A table
+    #[default]
+    Table,
+    /// One JSON object
+    Json,
+    /// One YAML document
+    Yaml,
+    /// Resource names, a line each
+    Name,
+}
+
+/// A list of resources, or one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Data {
+    /// Key of the list in JSON, for example `devices`; `None` for a single resource.
+    pub plural: Option<&'static str>,
+    /// The resources as objects; each has a `name`.
+    pub items: Vec<Value>,
+    /// Token of the next page, for a list.
+    pub next_page_token: String,
+    /// Columns of the table: heading, JSON pointer.
+    pub columns: &'static [(&'static str, &'static str)],
+}
+
+impl Data {
+    /// A list.
+    #[must_use]
+    pub fn list(
+        plural: &'static str,
+        items: Vec<Value>,
+        next_page_token: String,
+        columns: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { plural: Some(plural), items, next_page_token, columns }
+    }
+
+    /// One resource.
+    #[must_use]
+    pub fn one(item: Value, columns: &'static [(&'static str, &'static str)]) -> Self {
+        Self { plural: None, items: vec![item], next_page_token: String::new(), columns }
+    }
+
+    fn value(&self) -> Value {
+        match (self.plural, self.items.first()) {
+            (Some(plural), _) => json!({ plural: self.items, "next_page_token": self.next_page_token }),
+            (None, Some(item)) => item.clone(),
+            (None, None) => Value::Null,
+        }
+    }
+
+    /// Prints the data.
+    ///
+    /// # Errors
+    /// When stdout is closed.
+    pub fn print(&self, format: Format) -> Result<(), Fault> {
+        match format {
+            Format::Json => print_json(&self.value()),
+            Format::Yaml => {
+                print_text(&serde_saphyr::to_string(&self.value()).map_err(|error| {
+                    Fault::new(ErrorCode::Internal, format!("cannot write YAML: {error}"))
+                })?)
+            }
+            Format::Name => {
+                let names: Vec<_> = self.items.iter().filter_map(|item| item["name"].as_str()).collect();
+                print_text(&names.join("\n"))
+            }
+            Format::Table if self.plural.is_none() => {
+                let rows = self.columns.iter().map(|(heading, pointer)| {
+                    vec![
+                        (*heading).to_owned(),
+                        self.items.first().map_or_else(String::new, |item| cell(item, pointer)),
+                    ]
+                });
+                print_text(&table(&[], rows))
+            }
+            Format::Table => {
+                let headings: Vec<_> = self.columns.iter().map(|(heading, _)| *heading).collect();
+                let rows = self.items.iter().map(|item| {
+                    self.columns.iter().map(|(_, pointer)| cell(item, pointer)).collect::<Vec<_>>()
+                });
+                print_text(&table(&headings, rows))
+            }
+        }
+    }
+}
+
+/// A table that fits 100 columns, without lines.
+#[must_use]
+pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(TABLE_COLUMNS_MAX);
+    if !headings.is_empty() {
+        table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+fn cell(item: &Value, pointer: &str) -> String {
+    match item.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Prints a JSON value, indented.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn print_json(value: &Value) -> Result<(), Fault> {
+    print_text(&format!("{value:#}"))
+}
+
+/// Prints text to stdout with a line end, unless it is empty.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn print_text(text: &str) -> Result<(), Fault> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut stdout = std::io::stdout().lock();
+    let line_end = if text.ends_with('\n') { "" } else { "\n" };
+    write!(stdout, "{text}{line_end}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| Fault::new(ErrorCode::Internal, format!("cannot write to standard output: {error}")))
+}
+
+/// Prints a note for people to stderr.
+#[expect(clippy::print_stderr, reason = "notes go to stderr, data to stdout")]
+pub fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[(&str, &str)] = &[("name", "/name"), ("uses", "/uses")];
+
+    #[test]
+    fn a_list_is_an_object_with_its_plural_as_key() {
+        let data = Data::list("tokens", vec![json!({"name": "a", "uses": 1})], "next".into(), COLUMNS);
+        assert_eq!(data.value(), json!({"tokens": [{"name": "a", "uses": 1}], "next_page_token": "next"}));
+    }
+
+    #[test]
+    fn tables_fit_and_mark_what_is_missing() {
+        let text = table(&["name", "long"], [vec!["a".into(), "x ".repeat(200)]]);
+        assert!(text.lines().all(|line| line.chars().count() <= usize::from(TABLE_COLUMNS_MAX)), "{text}");
+        assert_eq!(cell(&json!({"name": null}), "/name"), "-");
+    }
+}

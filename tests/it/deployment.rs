@@ -1,0 +1,308 @@
+//! A deployment under test: real processes, their ports and folders, and what is typed at them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use muster_testkit::nats::{NatsServer, Sync};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longest wait for anything.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Pause between two looks at what has no signal.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+const SERVICES: [&str; 4] = ["enroll", "identity", "policy", "report"];
+
+/// How the control plane is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `muster serve` on the embedded log.
+    OneProcess,
+    /// Four service processes over a real nats-server.
+    FourProcesses,
+}
+
+/// A running deployment. Its processes end with it.
+pub(crate) struct Deployment {
+    pub(crate) dir: TempDir,
+    shape: Shape,
+    ports: BTreeMap<&'static str, u16>,
+    processes: BTreeMap<&'static str, Process>,
+    nats: Option<NatsServer>,
+    /// Runs what the nats-server's owner does in the background.
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Deployment {
+    pub(crate) fn start(shape: Shape) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names: &[&str] = match shape {
+            Shape::OneProcess => &["serve"],
+            Shape::FourProcesses => &SERVICES,
+        };
+        let ports = names.iter().map(|name| (*name, free_port())).collect();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let nats = (shape == Shape::FourProcesses)
+            .then(|| runtime.block_on(NatsServer::start(Sync::Always)).unwrap());
+        let mut deployment = Self { dir, shape, ports, processes: BTreeMap::new(), nats, _runtime: runtime };
+        if shape == Shape::FourProcesses {
+            let pki = deployment.pki();
+            succeed(muster().args(["pki", "init", "--dir"]).arg(pki));
+        }
+        for name in names {
+            deployment.start_process(name);
+        }
+        deployment.await_ready();
+        deployment
+    }
+
+    /// The processes of the control plane, by name.
+    pub(crate) fn process_names(&self) -> Vec<&'static str> {
+        self.ports.keys().copied().collect()
+    }
+
+    fn pki(&self) -> PathBuf {
+        match self.shape {
+            Shape::OneProcess => self.data_dir("serve").join("pki"),
+            Shape::FourProcesses => self.dir.path().join("pki"),
+        }
+    }
+
+    /// The data folder of a process.
+    pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("https://127.0.0.1:{}", self.ports[name])
+    }
+
+    /// Where devices come in.
+    pub(crate) fn enroll_url(&self) -> String {
+        self.url(if self.shape == Shape::OneProcess { "serve" } else { "enroll" })
+    }
+
+    /// What `--endpoint` is given.
+    pub(crate) fn endpoint(&self) -> String {
+        match self.shape {
+            Shape::OneProcess => self.url("serve"),
+            Shape::FourProcesses => {
+                SERVICES.map(|service| format!("{service}={}", self.url(service))).join(",")
+            }
+        }
+    }
+
+    fn start_process(&mut self, name: &'static str) {
+        let mut command = match self.shape {
+            Shape::OneProcess => {
+                let mut command = muster();
+                command.arg("serve");
+                command
+            }
+            Shape::FourProcesses => Command::new(program(&format!("muster-{name}"))),
+        };
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{}", self.ports[name]),
+            "--admin-listen",
+            "127.0.0.1:0",
+        ]);
+        command.arg("--data-dir").arg(self.data_dir(name)).arg("--pki-dir").arg(self.pki());
+        if let Some(nats) = &self.nats {
+            command.args(["--log", &nats.url()]);
+        }
+        if (self.shape, name) == (Shape::FourProcesses, "enroll") {
+            command.args(["--identity-url", &self.url("identity")]);
+            for service in SERVICES {
+                command.args([&format!("--public-{service}-url"), &self.url(service)]);
+            }
+        }
+        let process = Process::start(command, &self.dir.path().join(format!("{name}.log")));
+        self.processes.insert(name, process);
+    }
+
+    fn await_ready(&self) {
+        for name in self.process_names() {
+            let file = self.data_dir(name).join("endpoint.json");
+            eventually(&format!("{name} is ready"), || {
+                let text = fs::read_to_string(&file).ok()?;
+                let admin: Value = serde_json::from_str(&text).ok()?;
+                http_ok(&format!("{}/readyz", admin["admin_url"].as_str()?)).then_some(())
+            });
+        }
+    }
+
+    /// Ends a process as a crash does, and starts it again.
+    pub(crate) fn kill_and_restart(&mut self, name: &'static str) {
+        self.kill(name);
+        self.restart(name);
+    }
+
+    /// Ends a process as a crash does.
+    pub(crate) fn kill(&mut self, name: &'static str) {
+        let mut process = self.processes.remove(name).unwrap();
+        process.0.kill().unwrap();
+        process.0.wait().unwrap();
+        fs::remove_file(self.data_dir(name).join("endpoint.json")).unwrap();
+    }
+
+    /// Starts a process that was ended.
+    pub(crate) fn restart(&mut self, name: &'static str) {
+        self.start_process(name);
+        self.await_ready();
+    }
+
+    /// Asks a process to end, and tells how it did.
+    pub(crate) fn terminate(&mut self, name: &'static str) -> ExitStatus {
+        let mut process = self.processes.remove(name).unwrap();
+        process.terminate();
+        process.0.wait().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = muster();
+        command.args(args).args(["--endpoint", &self.endpoint(), "-o", "json"]);
+        // The folder beside `pki` is what commands call the data folder.
+        command.arg("--data-dir").arg(self.pki().parent().unwrap());
+        command
+    }
+
+    /// Types a command and reads its JSON; it must succeed.
+    pub(crate) fn muster(&self, args: &[&str]) -> Value {
+        let output = succeed(&mut self.command(args));
+        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+    }
+
+    /// Types a command that must fail, and gives the code it fails with.
+    pub(crate) fn refused(&self, args: &[&str]) -> String {
+        error_code(&self.command(args).output().unwrap())
+    }
+
+    /// Starts an agent with its own state and root.
+    pub(crate) fn agent(&self, name: &str, token: &str) -> Agent {
+        let folder = self.dir.path().join(name);
+        let root = folder.join("root");
+        let mut command = Command::new(program("muster-agent"));
+        command.arg("run").args(["--server", &self.enroll_url(), "--token", token]);
+        command.arg("--ca").arg(self.pki().join("ca.pem"));
+        command.arg("--root").arg(&root).arg("--state-dir").arg(folder.join("state"));
+        let process = Process::start(command, &self.dir.path().join(format!("{name}.log")));
+        Agent { root, _process: process }
+    }
+}
+
+/// A running agent.
+pub(crate) struct Agent {
+    root: PathBuf,
+    _process: Process,
+}
+
+impl Agent {
+    /// The managed configuration on the device; null when there is none.
+    pub(crate) fn managed_configuration(&self) -> Value {
+        let path = self.root.join("etc/opt/microsoft/mdatp/managed/mdatp_managed.json");
+        fs::read_to_string(path).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+    }
+}
+
+/// A process that ends with its owner.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap())
+    }
+
+    pub(crate) fn terminate(&self) {
+        succeed(Command::new("kill").args(["-TERM", &self.0.id().to_string()]));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A program of this workspace, built by the test command.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --workspace --bins`, or `cargo xtask test`",
+        path.display()
+    );
+    path
+}
+
+/// The `muster` program.
+pub(crate) fn muster() -> Command {
+    Command::new(program("muster"))
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn succeed(command: &mut Command) -> Output {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?} failed ({}):\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// The code in `error[CODE]: …` of a command that must have failed.
+pub(crate) fn error_code(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "it succeeded: {}", String::from_utf8_lossy(&output.stdout));
+    let code = stderr.split("error[").nth(1).and_then(|rest| rest.split(']').next());
+    code.unwrap_or_else(|| panic!("no error code in: {stderr}")).to_owned()
+}
+
+/// Looks until something is so.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {WAIT_MAX:?}: {what}");
+        #[expect(clippy::disallowed_methods, reason = "another process has no condition to await")]
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Whether a URL of this machine answers 200.
+pub(crate) fn http_ok(url: &str) -> bool {
+    http_get(url)
+        .is_some_and(|answer| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"))
+}
+
+/// The answer of a URL of this machine, headers and all.
+pub(crate) fn http_get(url: &str) -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
+    let mut stream = std::net::TcpStream::connect(host).ok()?;
+    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}

@@ -1,0 +1,1 @@
+//! Nothing: this package is its tests, in `main.rs` beside this file.

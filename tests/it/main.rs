@@ -1,0 +1,6 @@
+//! Whole deployments of the real programs, told as stories.
+
+mod deployment;
+mod quickstart;
+mod refusals;
+mod story;
