@@ -136,7 +136,10 @@ fn print(options: &Options, outcome: &demo::Outcome) -> Result<(), Failure> {
             .map(|key| match &item[*key] {
                 serde_json::Value::String(text) => text.clone(),
                 serde_json::Value::Null => "-".to_owned(),
-                other => other.to_string(),
+                other @ (serde_json::Value::Bool(_)
+                | serde_json::Value::Number(_)
+                | serde_json::Value::Array(_)
+                | serde_json::Value::Object(_)) => other.to_string(),
             })
             .collect::<Vec<_>>()
     };

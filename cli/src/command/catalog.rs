@@ -14,6 +14,7 @@ use crate::output::{Data, print_text};
 pub enum Command {
     /// List profiles: the kinds of policy
     Profiles {
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -24,6 +25,7 @@ pub enum Command {
         /// Also list settings that this channel cannot deliver
         #[arg(long)]
         all: bool,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

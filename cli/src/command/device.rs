@@ -16,10 +16,13 @@ use crate::view;
 pub enum Command {
     /// List devices in the order they came in
     List {
+        /// Which page
         #[command(flatten)]
         page: Page,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -28,8 +31,10 @@ pub enum Command {
     Get {
         /// The device's id, or its host name if no other device has it
         device: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -37,8 +42,10 @@ pub enum Command {
     Effective {
         /// The device's id or host name
         device: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -49,8 +56,10 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

@@ -12,6 +12,7 @@ use crate::output::{Data, print_text};
 pub enum Command {
     /// List every code
     List {
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

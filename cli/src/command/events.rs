@@ -34,6 +34,7 @@ pub enum Command {
         /// Form of the output: json prints one object a line
         #[arg(short = 'o', long = "output", value_enum, default_value_t)]
         format: Format,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
     },

@@ -29,17 +29,22 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
     /// List groups by name
     List {
+        /// Which page
         #[command(flatten)]
         page: Page,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -48,8 +53,10 @@ pub enum Command {
     Get {
         /// The group's id or name
         group: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -57,10 +64,13 @@ pub enum Command {
     Members {
         /// The group's id or name
         group: String,
+        /// Which page
         #[command(flatten)]
         page: Page,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -86,8 +96,10 @@ pub struct Change {
     /// Only check; change nothing
     #[arg(long)]
     dry_run: bool,
+    /// How to find the server
     #[command(flatten)]
     target: Target,
+    /// How to print
     #[command(flatten)]
     output: Output,
 }

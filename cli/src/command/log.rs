@@ -18,8 +18,10 @@ use crate::output::Data;
 pub enum Command {
     /// Read the whole log and check every stream: versions without a gap, hash chain whole
     Verify {
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

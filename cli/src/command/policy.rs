@@ -26,8 +26,10 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -44,17 +46,22 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
     /// List policies by name
     List {
+        /// Which page
         #[command(flatten)]
         page: Page,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -63,8 +70,10 @@ pub enum Command {
     Get {
         /// The policy's id or name
         policy: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -78,6 +87,7 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
     },
@@ -94,8 +104,10 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -109,6 +121,7 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
     },
@@ -116,8 +129,10 @@ pub enum Command {
     Assignments {
         /// The policy's id or name
         policy: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

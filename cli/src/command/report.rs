@@ -17,8 +17,10 @@ pub enum Command {
     Device {
         /// The device's id or host name
         device: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -26,8 +28,10 @@ pub enum Command {
     Policy {
         /// The policy's id or name
         policy: String,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

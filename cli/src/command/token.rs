@@ -28,17 +28,22 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
     /// List tokens, newest first
     List {
+        /// Which page
         #[command(flatten)]
         page: Page,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },
@@ -49,8 +54,10 @@ pub enum Command {
         /// Only check; change nothing
         #[arg(long)]
         dry_run: bool,
+        /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
         #[command(flatten)]
         output: Output,
     },

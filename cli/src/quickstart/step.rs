@@ -9,25 +9,25 @@ use parking_lot::Mutex;
 use crate::output::note;
 
 /// Longest wait for any one step.
-pub const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often readiness, which has no signal, is asked.
 const READINESS_EVERY: Duration = Duration::from_millis(2);
 
 /// The steps of a run.
 #[derive(Debug)]
-pub struct Steps {
+pub(super) struct Steps {
     last: Mutex<Instant>,
 }
 
 impl Steps {
     /// Begins counting.
     #[must_use]
-    pub fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self { last: Mutex::new(Instant::now()) }
     }
 
     /// Ends a step, says so, and tells how long it took in milliseconds.
-    pub fn done(&self, what: &str, detail: &str) -> f64 {
+    pub(super) fn done(&self, what: &str, detail: &str) -> f64 {
         let mut last = self.last.lock();
         let took = last.elapsed().as_secs_f64() * 1e3;
         *last = Instant::now();
@@ -40,7 +40,7 @@ impl Steps {
 ///
 /// # Errors
 /// `VIEW_BEHIND` with what is missing after [`WAIT_MAX`].
-pub async fn ready(readiness: &Readiness) -> Result<(), Fault> {
+pub(super) async fn ready(readiness: &Readiness) -> Result<(), Fault> {
     let poll = async {
         while !readiness.is_ready() {
             tokio::time::sleep(READINESS_EVERY).await;
