@@ -1,5 +1,7 @@
 //! Whole deployments of the real programs, told as stories.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a deployment that cannot be set up fails its test")]
+
 mod deployment;
 mod quickstart;
 mod refusals;

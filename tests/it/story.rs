@@ -20,20 +20,20 @@ spec:
     linux-antivirus/maximum_on_demand_scan_threads: 2
 ";
 
-/// A moment of the story at which something may be done to the deployment.
+/// A moment of the story at which something may be done to the deployment, by what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
-    BeforeOnboarding,
-    BeforeAssignment,
-    BeforeReport,
+    Onboarding,
+    Assignment,
+    Report,
 }
 
-const MOMENTS: [Moment; 3] = [Moment::BeforeOnboarding, Moment::BeforeAssignment, Moment::BeforeReport];
+const MOMENTS: [Moment; 3] = [Moment::Onboarding, Moment::Assignment, Moment::Report];
 
 /// Tells the story; `at` is called at each moment.
 fn tell(deployment: &mut Deployment, mut at: impl FnMut(&mut Deployment, Moment)) {
     let token = deployment.muster(&["token", "create", "--uses", "1"]);
-    at(deployment, Moment::BeforeOnboarding);
+    at(deployment, Moment::Onboarding);
     let agent = deployment.agent("device", token["secret"].as_str().unwrap());
     let device = eventually("the device is enrolled", || {
         let devices = deployment.muster(&["device", "list"]);
@@ -52,9 +52,9 @@ fn tell(deployment: &mut Deployment, mut at: impl FnMut(&mut Deployment, Moment)
     fs::write(&file, POLICY).unwrap();
     let policy = deployment.muster(&["policy", "create", "-f", file.to_str().unwrap()]);
     let policy = policy["id"].as_str().unwrap();
-    at(deployment, Moment::BeforeAssignment);
+    at(deployment, Moment::Assignment);
     deployment.muster(&["policy", "assign", policy, "--group", "Linux servers"]);
-    at(deployment, Moment::BeforeReport);
+    at(deployment, Moment::Report);
 
     let report = eventually("the device reports what it read back", || {
         let report = deployment.muster(&["report", "device", id]);
@@ -142,7 +142,7 @@ fn a_crash_of_the_one_process_at_any_moment_changes_nothing() {
 fn a_crash_of_any_service_at_any_moment_changes_nothing() {
     for service in ["enroll", "identity", "policy", "report"] {
         tell(&mut Deployment::start(Shape::FourProcesses), |deployment, _| {
-            deployment.kill_and_restart(service)
+            deployment.kill_and_restart(service);
         });
     }
 }
