@@ -103,3 +103,15 @@ pub struct Page {
 pub fn service(text: &str) -> Result<Service, String> {
     text.parse().map_err(|error: muster_types::stream::UnknownName| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_option_contradicts_another() {
+        Arguments::command().debug_assert();
+    }
+}

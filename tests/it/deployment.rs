@@ -114,7 +114,7 @@ impl Deployment {
         ]);
         command.arg("--data-dir").arg(self.data_dir(name)).arg("--pki-dir").arg(self.pki());
         if let Some(nats) = &self.nats {
-            command.args(["--log", &nats.url()]);
+            command.args(["--log", &nats.url(), "--nats-monitors", &nats.monitor_url()]);
         }
         if (self.shape, name) == (Shape::FourProcesses, "enroll") {
             command.args(["--identity-url", &self.url("identity")]);
@@ -126,10 +126,12 @@ impl Deployment {
         self.processes.insert(name, process);
     }
 
-    fn await_ready(&self) {
+    fn await_ready(&mut self) {
         for name in self.process_names() {
             let file = self.data_dir(name).join("endpoint.json");
+            let process = self.processes.get_mut(name).unwrap();
             eventually(&format!("{name} is ready"), || {
+                process.assert_running();
                 let text = fs::read_to_string(&file).ok()?;
                 let admin: Value = serde_json::from_str(&text).ok()?;
                 http_ok(&format!("{}/readyz", admin["admin_url"].as_str()?)).then_some(())
@@ -146,8 +148,8 @@ impl Deployment {
     /// Ends a process as a crash does.
     pub(crate) fn kill(&mut self, name: &'static str) {
         let mut process = self.processes.remove(name).unwrap();
-        process.0.kill().unwrap();
-        process.0.wait().unwrap();
+        process.child.kill().unwrap();
+        process.child.wait().unwrap();
         fs::remove_file(self.data_dir(name).join("endpoint.json")).unwrap();
     }
 
@@ -161,7 +163,7 @@ impl Deployment {
     pub(crate) fn terminate(&mut self, name: &'static str) -> ExitStatus {
         let mut process = self.processes.remove(name).unwrap();
         process.terminate();
-        process.0.wait().unwrap()
+        process.child.wait().unwrap()
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -211,24 +213,34 @@ impl Agent {
 }
 
 /// A process that ends with its owner.
-pub(crate) struct Process(pub(crate) Child);
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
 
 impl Process {
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
-        let log = File::options().create(true).append(true).open(log).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap())
+        let file = File::options().create(true).append(true).open(log).unwrap();
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { child: command.spawn().unwrap(), log: log.to_owned() }
+    }
+
+    /// Fails with what the process said when it has ended.
+    pub(crate) fn assert_running(&mut self) {
+        if let Some(status) = self.child.try_wait().unwrap() {
+            panic!("it ended ({status}): {}", fs::read_to_string(&self.log).unwrap());
+        }
     }
 
     pub(crate) fn terminate(&self) {
-        succeed(Command::new("kill").args(["-TERM", &self.0.id().to_string()]));
+        succeed(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

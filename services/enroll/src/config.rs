@@ -2,6 +2,7 @@
 
 /// Options of the enroll service. Addresses that are not said are those of this very process.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "enroll")]
 pub struct Config {
     /// Base URL where this process finds the identity service, for example https://identity:7443
     #[arg(long, env = "MUSTER_IDENTITY_URL", value_name = "URL")]
