@@ -74,8 +74,14 @@ impl Enrollment {
         let chain = certificate_chain_der.into_iter().map(|der| der.to_vec()).collect();
         let identity = Identity::from_der(chain, key.to_vec());
         let mut clients: BTreeMap<String, Client> = BTreeMap::new();
+        let enroll::Endpoints { enroll, identity: _, policy, report } = endpoints.unwrap_or_default();
+        let told = enroll.clone();
         let mut client = |url: String| {
-            let url = if url.is_empty() { config.server.clone().unwrap_or_default() } else { url };
+            // A server that moved is found by what the agent is told now, with all that it serves.
+            let url = match &config.server {
+                Some(server) if url.is_empty() || url == told => server.clone(),
+                Some(_) | None => url,
+            };
             if let Some(client) = clients.get(&url) {
                 return Ok(client.clone());
             }
@@ -85,7 +91,6 @@ impl Enrollment {
             clients.insert(url, client.clone());
             Ok::<_, Error>(client)
         };
-        let enroll::Endpoints { enroll, identity: _, policy, report } = endpoints.unwrap_or_default();
         Ok(Self {
             device,
             spiffe_id: peer.id.to_string(),

@@ -9,7 +9,8 @@ pub const STATE_DIR: &str = "/var/lib/muster-agent";
 /// Flags of the agent.
 #[derive(Clone, clap::Args)]
 pub struct Config {
-    /// Server to onboard with, for example https://127.0.0.1:7443; afterwards the server says where it is.
+    /// Server to onboard with, for example https://127.0.0.1:7443; without it, an onboarded device uses the addresses it was
+    /// told then.
     #[arg(long, env = "MUSTER_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// PEM file of the authorities whose servers are believed when onboarding.

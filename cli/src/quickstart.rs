@@ -10,6 +10,7 @@ use muster_agent::Agent;
 use muster_runtime::TaskGroup;
 use muster_runtime::config::{LogSelection, NatsArgs, ServerConfig, TelemetryArgs};
 use muster_runtime::process::Failure;
+use serde_json::Value;
 
 use crate::output::{Format, note, print_json, print_text, table};
 use crate::serve;
@@ -131,30 +132,32 @@ fn print(options: &Options, outcome: &demo::Outcome) -> Result<(), Failure> {
         return Ok(print_json(&outcome.json())?);
     }
     let settings = outcome.report["settings"].as_array().cloned().unwrap_or_default();
-    let cells = |item: &serde_json::Value, keys: &[&str]| {
-        keys.iter()
-            .map(|key| match &item[*key] {
-                serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Null => "-".to_owned(),
-                other @ (serde_json::Value::Bool(_)
-                | serde_json::Value::Number(_)
-                | serde_json::Value::Array(_)
-                | serde_json::Value::Object(_)) => other.to_string(),
-            })
-            .collect::<Vec<_>>()
-    };
-    let keys = ["id", "desired", "observed", "state"];
-    print_text("\nWhat the device read back")?;
-    print_text(&table(
-        &["setting", "desired", "observed", "state"],
-        settings.iter().map(|item| cells(item, &keys)),
-    ))?;
-    let keys = ["service", "position", "type", "stream", "version"];
+    let profile =
+        settings.first().and_then(|item| item["id"].as_str()?.split('/').next()).unwrap_or_default();
+    print_text(&format!("\nWhat the device read back ({profile})"))?;
+    let rows = settings.iter().map(|item| {
+        vec![
+            text(&item["id"]).rsplit('/').next().unwrap_or_default().to_owned(),
+            shortened(&text(&item["desired"]), VALUE_CHARS_MAX),
+            shortened(&text(&item["observed"]), VALUE_CHARS_MAX),
+            text(&item["state"]),
+        ]
+    });
+    print_text(&table(&["setting", "desired", "observed", "state"], rows))?;
     print_text("\nWhat happened, as it stands in the log")?;
-    print_text(&table(
-        &["service", "pos", "type", "stream", "ver"],
-        outcome.events.iter().map(|item| cells(item, &keys)),
-    ))?;
+    let rows = outcome.events.iter().map(|item| {
+        let stream = text(&item["stream"]);
+        let (aggregate, id) = stream.rsplit_once('/').unwrap_or_default();
+        let aggregate = aggregate.rsplit('/').next().unwrap_or_default();
+        vec![
+            text(&item["service"]),
+            text(&item["position"]),
+            text(&item["type"]),
+            format!("{aggregate}/{}", shortened(id, ID_CHARS_MAX)),
+            text(&item["version"]),
+        ]
+    });
+    print_text(&table(&["service", "pos", "type", "stream", "ver"], rows))?;
     match (outcome.timings.assign_to_applied, outcome.timings.assign_to_reported) {
         (Some(applied), Some(reported)) => {
             print_text(&format!(
@@ -164,11 +167,29 @@ fn print(options: &Options, outcome: &demo::Outcome) -> Result<(), Failure> {
         _ => print_text("\nThe policy was in force already; nothing moved.")?,
     }
     let device = outcome.device["id"].as_str().unwrap_or_default();
-    let dir = options.data_dir.display();
+    let staying =
+        if options.exit { "after `muster serve` with the same --data-dir" } else { "in another terminal" };
     print_text(&format!(
-        "\nTry next, in another terminal (MUSTER_DATA_DIR={dir}):\n  \
+        "\nTry next, {staying} (MUSTER_DATA_DIR={}):\n  \
          muster device get {device}\n  muster report device {device}\n  muster device effective {device}\n  \
-         muster policy list\n  muster events tail\n  muster log verify\n  muster catalog explain linux-antivirus/enforcement_level"
+         muster policy list\n  muster events tail\n  muster log verify\n  \
+         muster catalog explain linux-antivirus/enforcement_level",
+        options.data_dir.display()
     ))?;
     Ok(())
+}
+
+/// Longest value and id shown in the tables; `-o json` has them whole.
+const VALUE_CHARS_MAX: usize = 20;
+const ID_CHARS_MAX: usize = 9;
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shortened(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    text.chars().take(chars_max - 1).chain(['…']).collect()
 }

@@ -8,6 +8,7 @@ use muster_proto::policy::v1::{
     AssignPolicyRequest, AssignmentIntent, CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest,
     ListAssignmentsRequest, ListPoliciesRequest, UnassignPolicyRequest, UpdatePolicyRequest,
 };
+use serde_json::json;
 
 use crate::args::{Output, Page, Target};
 use crate::connect::{Api, once, request_id};
@@ -90,6 +91,9 @@ pub enum Command {
         /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
     },
     /// Assign a policy to a group
     Assign {
@@ -124,6 +128,9 @@ pub enum Command {
         /// How to find the server
         #[command(flatten)]
         target: Target,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
     },
     /// List a policy's assignments
     Assignments {
@@ -198,12 +205,14 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             let policy = api.call(api.policies().get_policy(GetPolicyRequest { name })).await?;
             Data::one(view::policy(&policy), DETAIL).print(output.format)
         }
-        Command::Delete { policy, etag, dry_run, target } => {
+        Command::Delete { policy, etag, dry_run, target, output } => {
             let api = Api::connect(&target)?;
             let name = api.policy(&policy).await?;
             let request =
                 DeletePolicyRequest { name, etag, request_id: request_id(), validate_only: dry_run };
-            api.call(api.policies().delete_policy(once(request))).await
+            let gone = json!({"name": request.name});
+            api.call(api.policies().delete_policy(once(request))).await?;
+            Data::one(gone, &[("deleted", "/name")]).print(output.format)
         }
         Command::Assign { policy, group, exclude, dry_run, target, output } => {
             let api = Api::connect(&target)?;
@@ -218,7 +227,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             let assignment = api.call(api.policies().assign_policy(once(request))).await?;
             Data::one(view::assignment(&assignment), view::ASSIGNMENT).print(output.format)
         }
-        Command::Unassign { policy, group, dry_run, target } => {
+        Command::Unassign { policy, group, dry_run, target, output } => {
             let api = Api::connect(&target)?;
             let request = UnassignPolicyRequest {
                 policy: api.policy(&policy).await?,
@@ -226,7 +235,9 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 request_id: request_id(),
                 validate_only: dry_run,
             };
-            api.call(api.policies().unassign_policy(once(request))).await
+            let gone = json!({"policy": request.policy, "group": request.group});
+            api.call(api.policies().unassign_policy(once(request))).await?;
+            Data::one(gone, &[("unassigned", "/policy"), ("from", "/group")]).print(output.format)
         }
         Command::Assignments { policy, target, output } => {
             let api = Api::connect(&target)?;
