@@ -6,3 +6,4 @@ mod deployment;
 mod quickstart;
 mod refusals;
 mod story;
+mod traces;

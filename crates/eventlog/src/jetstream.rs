@@ -4,7 +4,8 @@
 //! - [`read`] reads one stream, led by what the JetStream stream's leader has.
 //! - [`follow`] follows a service's part by an ephemeral consumer that is made anew whenever anything about it is odd.
 //! - [`header`] knows how an event looks as a message: CloudEvents 1.0, binary mode.
-//! - [`part`] makes the JetStream streams and checks them; [`doctor`] refuses servers that would lose events.
+//! - [`part`] makes the JetStream streams and checks them; [`doctor`] refuses servers that would lose events, [`probe`]
+//!   measures what they do not tell.
 //!
 //! Standalone (R1) and replicated (R3) servers answer a repeated publish differently: the first with a conflict, the
 //! second as a duplicate. Neither answer is relied on: what the leader has, by event id, decides.
@@ -15,6 +16,7 @@ mod follow;
 mod header;
 mod heads;
 mod part;
+mod probe;
 mod read;
 
 use std::sync::Arc;
@@ -47,6 +49,10 @@ pub enum SyncCheck {
     /// Asked of the servers' monitoring ports (`http://host:8222`), the only place where they tell. As many
     /// different servers as there are replicas must answer, all with `sync_interval: always`.
     Monitor(Vec<String>),
+    /// Asked of the monitoring ports where they may be, and where none answers, measured: an acknowledgement by a server
+    /// that syncs takes as much longer as the disk does. For one replica; where syncing costs nothing (a file system in
+    /// memory) it cannot be told from not syncing, and is refused.
+    MonitorOrMeasure(Vec<String>),
     /// Not checked: somebody else vouches for it. With a server left at its default, a power cut loses
     /// acknowledged events of up to two minutes.
     Trust,

@@ -100,7 +100,7 @@ pub struct NatsArgs {
     pub nats_replicas: usize,
 
     /// Monitoring ports of the nats-servers, asked whether they sync before they acknowledge [default: port 8222 of
-    /// each server in --log]
+    /// each server in --log, and where that does not answer it is measured]
     #[arg(long, env = "MUSTER_NATS_MONITORS", value_name = "URL", value_delimiter = ',')]
     pub nats_monitors: Vec<String>,
 
@@ -123,7 +123,7 @@ impl NatsArgs {
         let sync = if *nats_trust_sync {
             SyncCheck::Trust
         } else if nats_monitors.is_empty() {
-            SyncCheck::Monitor(urls.split(',').filter_map(monitor_of).collect())
+            SyncCheck::MonitorOrMeasure(urls.split(',').filter_map(monitor_of).collect())
         } else {
             SyncCheck::Monitor(nats_monitors.clone())
         };
@@ -266,7 +266,7 @@ mod tests {
     fn monitors_are_looked_for_beside_the_servers() {
         let options = NatsArgs::default().options("nats://a:4222,nats://[::1]:4222");
         let beside = ["http://a:8222", "http://[::1]:8222"].map(str::to_owned);
-        assert_eq!(options.sync, SyncCheck::Monitor(Vec::from(beside)));
+        assert_eq!(options.sync, SyncCheck::MonitorOrMeasure(Vec::from(beside)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{ConnectError, Options, PAUSE_FIRST, PAUSE_MAX, SERVER_VERSION_MIN, SyncCheck};
+use super::{ConnectError, Options, PAUSE_FIRST, PAUSE_MAX, SERVER_VERSION_MIN, SyncCheck, probe};
 
 /// How long one monitoring port may take to answer.
 const MONITOR_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,6 +51,12 @@ pub(super) async fn examine(
     jetstream_enabled(context, deadline).await?;
     match &options.sync {
         SyncCheck::Monitor(urls) => ask_monitors(urls, options.replicas).await,
+        SyncCheck::MonitorOrMeasure(urls) => match ask_monitors(urls, options.replicas).await {
+            Err(ConnectError::SyncUnverified { .. }) if options.replicas == 1 => {
+                probe::syncs(context, &info.server_name).await
+            }
+            asked => asked,
+        },
         SyncCheck::Trust => {
             tracing::warn!(
                 server = info.server_name,

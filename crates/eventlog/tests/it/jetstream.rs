@@ -62,7 +62,10 @@ async fn a_server_that_syncs_lazily_is_refused_unless_somebody_vouches_for_it() 
     assert_eq!(code(&lazy.url(), unasked).await, "NATS_LAZY_SYNC");
     let trusted = Options { sync: SyncCheck::Trust, ..Options::default() };
     JetStreamLog::connect(&lazy.url(), trusted).await?;
+    let measured = || Options { sync: SyncCheck::MonitorOrMeasure(Vec::new()), ..Options::default() };
+    assert_eq!(code(&lazy.url(), measured()).await, "NATS_LAZY_SYNC");
     let always = NatsServer::start(Sync::Always).await?;
+    JetStreamLog::connect(&always.url(), measured()).await?;
     JetStreamLog::connect(&always.url(), single(&always)).await?;
     Ok(())
 }
