@@ -126,15 +126,18 @@ impl Deployment {
         self.processes.insert(name, process);
     }
 
+    /// What the admin port of a process answers.
+    pub(crate) fn probe(&self, name: &str, path: &str) -> Option<String> {
+        let text = fs::read_to_string(self.data_dir(name).join("endpoint.json")).ok()?;
+        let told: Value = serde_json::from_str(&text).ok()?;
+        http_get(&format!("{}{path}", told["admin_url"].as_str()?))
+    }
+
     fn await_ready(&mut self) {
         for name in self.process_names() {
-            let file = self.data_dir(name).join("endpoint.json");
-            let process = self.processes.get_mut(name).unwrap();
             eventually(&format!("{name} is ready"), || {
-                process.assert_running();
-                let text = fs::read_to_string(&file).ok()?;
-                let admin: Value = serde_json::from_str(&text).ok()?;
-                http_ok(&format!("{}/readyz", admin["admin_url"].as_str()?)).then_some(())
+                self.processes.get_mut(name).unwrap().assert_running();
+                self.probe(name, "/readyz").filter(|answer| answer.contains(" 200 ")).map(drop)
             });
         }
     }
@@ -302,14 +305,8 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Whether a URL of this machine answers 200.
-pub(crate) fn http_ok(url: &str) -> bool {
-    http_get(url)
-        .is_some_and(|answer| answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200"))
-}
-
 /// The answer of a URL of this machine, headers and all.
-pub(crate) fn http_get(url: &str) -> Option<String> {
+fn http_get(url: &str) -> Option<String> {
     use std::io::{Read as _, Write as _};
     let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
     let mut stream = std::net::TcpStream::connect(host).ok()?;

@@ -103,3 +103,34 @@ fn a_data_folder_that_cannot_be_used_is_told_by_its_reason() {
         .unwrap();
     assert_eq!(error_code(&nowhere), "NATS_UNREACHABLE");
 }
+
+#[test]
+fn a_data_folder_of_a_newer_version_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    run(&data);
+    let format = data.join("log/FORMAT");
+    let current = fs::read_to_string(&format).unwrap();
+    fs::write(&format, "muster-log 99\n").unwrap();
+    assert_eq!(error_code(&quickstart(&data).output().unwrap()), "DATA_DIR_TOO_NEW");
+    fs::write(&format, current).unwrap();
+    run(&data);
+}
+
+#[test]
+fn damaged_views_cost_nothing_but_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let first = run(&data);
+    for service in ["enroll", "identity", "policy", "report"] {
+        for entry in fs::read_dir(data.join("views").join(service)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let length = fs::metadata(&path).unwrap().len();
+                fs::File::options().write(true).open(&path).unwrap().set_len(length / 2).unwrap();
+            }
+        }
+    }
+    let second = run(&data);
+    assert_eq!((&second["settings"], &second["events"]), (&first["settings"], &first["events"]));
+}

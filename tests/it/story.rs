@@ -58,10 +58,10 @@ fn tell(deployment: &mut Deployment, mut at: impl FnMut(&mut Deployment, Moment)
 
     let report = eventually("the device reports what it read back", || {
         let report = deployment.muster(&["report", "device", id]);
-        (report["check_in_status"] == "succeeded").then_some(report)
+        let settings = report["settings"].as_array()?.len();
+        (report["check_in_status"] == "succeeded" && settings == 4).then_some(report)
     });
     let settings = report["settings"].as_array().unwrap();
-    assert_eq!(settings.len(), 4);
     for setting in settings {
         assert_eq!(setting["state"], "succeeded", "{setting}");
         assert_eq!(setting["desired"], setting["observed"], "{setting}");
@@ -119,7 +119,15 @@ fn events(deployment: &Deployment) -> Vec<(String, String)> {
 
 #[test]
 fn a_device_comes_under_policy_in_one_process() {
-    tell(&mut Deployment::start(Shape::OneProcess), |_, _| {});
+    let mut deployment = Deployment::start(Shape::OneProcess);
+    tell(&mut deployment, |_, _| {});
+    assert!(deployment.probe("serve", "/livez").unwrap().contains(" 200 "));
+    eventually("every view tells that it is not behind", || {
+        let metrics = deployment.probe("serve", "/metrics")?;
+        let lags: Vec<_> =
+            metrics.lines().filter(|line| line.starts_with("muster_projection_lag{")).collect();
+        (lags.len() >= 16 && lags.iter().all(|line| line.ends_with(" 0"))).then_some(())
+    });
 }
 
 #[test]

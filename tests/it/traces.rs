@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -49,13 +50,9 @@ fn one_trace_leads_from_the_assignment_to_the_report() {
     let mut traces: BTreeMap<&[u8], BTreeSet<&str>> = BTreeMap::new();
     for span in spans.iter() {
         let method = span.attributes.iter().find(|attribute| attribute.key == "method");
-        let method = method.and_then(|attribute| match attribute.value.as_ref()?.value.as_ref()? {
-            opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(method) => {
-                Some(method.as_str())
-            }
-            _ => None,
-        });
-        traces.entry(&span.trace_id).or_default().insert(method.unwrap_or(&span.name));
+        let value = method.and_then(|attribute| attribute.value.as_ref()?.value.as_ref());
+        let method = if let Some(AnyValue::StringValue(method)) = value { method } else { &span.name };
+        traces.entry(&span.trace_id).or_default().insert(method);
     }
     let whole = traces.values().find(|names| names.contains("/muster.policy.v1.PolicyService/AssignPolicy"));
     let whole = whole.unwrap_or_else(|| panic!("no trace of the assignment in {traces:?}"));

@@ -20,7 +20,7 @@ use tracing::info;
 use crate::config::{LogSelection, ServerConfig};
 use crate::process::{Failure, chain};
 use crate::server::{self, Bound, ServerOptions};
-use crate::{Deps, Metrics, Readiness, ServiceParts, TaskGroup, admin};
+use crate::{Deps, Metrics, Readiness, ServiceParts, TaskGroup, admin, lag};
 
 /// File in the data directory that says where the server of that directory is.
 pub const ENDPOINT_FILE: &str = "endpoint.json";
@@ -123,6 +123,7 @@ pub async fn start(
         built.push(build(deps).await?);
     }
     let readiness = built.iter().fold(Readiness::always(), |all, part| all.and(part.readiness.clone()));
+    lag::show(readiness.clone(), &metrics);
     let (endpoint, admin_url) = (ports.endpoint(), ports.admin_url());
     let mut options = ServerOptions::new(&trust, shown, clock)?;
     options.log = Some(log.clone());

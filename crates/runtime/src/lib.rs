@@ -8,6 +8,7 @@ pub mod assemble;
 pub mod caller;
 pub mod config;
 pub mod deps;
+mod lag;
 pub mod metrics;
 pub mod position;
 pub mod process;

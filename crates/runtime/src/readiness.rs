@@ -6,9 +6,14 @@ use muster_eventlog::project::Progress;
 
 type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+type Look = Arc<dyn Fn() -> Progress + Send + Sync>;
+
 /// What must be so before a server takes calls, and stay so. Cheap to clone and to ask.
 #[derive(Clone, Default)]
-pub struct Readiness(Vec<(&'static str, Check)>);
+pub struct Readiness {
+    checks: Vec<(&'static str, Check)>,
+    views: Vec<(&'static str, Look)>,
+}
 
 impl Readiness {
     /// Nothing needs to be so: always ready.
@@ -24,13 +29,19 @@ impl Readiness {
         name: &'static str,
         check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.0.push((name, Arc::new(check)));
+        self.checks.push((name, Arc::new(check)));
         self
     }
 
     /// Adds a view, by its progress: it must have caught up once and not have stopped.
     #[must_use]
-    pub fn view(self, name: &'static str, progress: impl Fn() -> Progress + Send + Sync + 'static) -> Self {
+    pub fn view(
+        mut self,
+        name: &'static str,
+        progress: impl Fn() -> Progress + Send + Sync + 'static,
+    ) -> Self {
+        let progress: Look = Arc::new(progress);
+        self.views.push((name, progress.clone()));
         self.check(name, move || {
             let progress = progress();
             match progress.stopped {
@@ -44,20 +55,26 @@ impl Readiness {
     /// Everything that both need.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+        self.checks.extend(other.checks);
+        self.views.extend(other.views);
         self
+    }
+
+    /// How far each view is, by name.
+    pub fn views(&self) -> impl Iterator<Item = (&'static str, Progress)> + '_ {
+        self.views.iter().map(|(name, look)| (*name, look()))
     }
 
     /// What is not so, by name; empty when ready.
     #[must_use]
     pub fn missing(&self) -> Vec<(&'static str, String)> {
-        self.0.iter().filter_map(|(name, check)| Some((*name, check().err()?))).collect()
+        self.checks.iter().filter_map(|(name, check)| Some((*name, check().err()?))).collect()
     }
 
     /// Whether nothing is missing.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.iter().all(|(_, check)| check().is_ok())
+        self.checks.iter().all(|(_, check)| check().is_ok())
     }
 }
 
