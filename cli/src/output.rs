@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use muster_errors::{ErrorCode, Fault};
 use serde_json::{Value, json};
 
@@ -114,15 +114,28 @@ pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     for row in rows {
         table.add_row(row);
     }
+    // An id or a name that is broken over lines cannot be copied.
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(ColumnConstraint::ContentWidth);
+    }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn cell(item: &Value, pointer: &str) -> String {
+/// What a table shows of an item.
+#[must_use]
+pub fn cell(item: &Value, pointer: &str) -> String {
     match item.pointer(pointer) {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
+        Some(Value::String(text)) => to_the_second(text),
         Some(other) => other.to_string(),
     }
+}
+
+/// A moment without its microseconds; other text as it is. JSON has them whole.
+fn to_the_second(text: &str) -> String {
+    let is_moment = text.len() == 27 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
+    if is_moment { format!("{}Z", &text[..19]) } else { text.to_owned() }
 }
 
 /// Prints a JSON value, indented.
@@ -143,9 +156,19 @@ pub fn print_text(text: &str) -> Result<(), Fault> {
     }
     let mut stdout = std::io::stdout().lock();
     let line_end = if text.ends_with('\n') { "" } else { "\n" };
-    write!(stdout, "{text}{line_end}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Fault::new(ErrorCode::Internal, format!("cannot write to standard output: {error}")))
+    match write!(stdout, "{text}{line_end}").and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => nobody_reads(),
+        Err(error) => {
+            Err(Fault::new(ErrorCode::Internal, format!("cannot write to standard output: {error}")))
+        }
+    }
+}
+
+/// Ends the program: whoever read its output has what they wanted, as `head` does.
+#[expect(clippy::exit, reason = "there is nobody to tell and nothing left to do")]
+fn nobody_reads() -> ! {
+    std::process::exit(0)
 }
 
 /// Prints a note for people to stderr.
@@ -171,5 +194,6 @@ mod tests {
         let text = table(&["name", "long"], [vec!["a".into(), "x ".repeat(200)]]);
         assert!(text.lines().all(|line| line.chars().count() <= usize::from(TABLE_COLUMNS_MAX)), "{text}");
         assert_eq!(cell(&json!({"name": null}), "/name"), "-");
+        assert_eq!(cell(&json!({"at": "2026-11-21T06:18:14.766845Z"}), "/at"), "2026-11-21T06:18:14Z");
     }
 }

@@ -286,8 +286,7 @@ pub const EVENT: &[(&str, &str)] = &[
     ("service", "/service"),
     ("pos", "/position"),
     ("type", "/type"),
-    ("stream", "/stream"),
-    ("ver", "/version"),
+    ("aggregate", "/aggregate_id"),
 ];
 
 /// An event of the log, without its payload.
@@ -300,6 +299,8 @@ pub fn event(envelope: &log::v1::Envelope) -> Value {
         "service": envelope.service,
         "type": envelope.r#type.rsplit('.').next(),
         "stream": format!("{}/{}/{aggregate_id}", envelope.tenant, envelope.aggregate),
+        "aggregate": envelope.aggregate,
+        "aggregate_id": aggregate_id.to_string(),
         "version": envelope.version,
         "time": time(envelope.time),
         "actor": envelope.actor,

@@ -8,7 +8,7 @@ use muster_types::Service;
 
 use crate::args::{self, Target};
 use crate::connect::Api;
-use crate::output::{Data, Format, print_text, table};
+use crate::output::{Data, Format, cell, print_text, table};
 use crate::view;
 
 /// The event stream.
@@ -92,10 +92,7 @@ fn print_line(event: &Envelope, format: Format) -> Result<(), Fault> {
     match format {
         Format::Json => print_text(&value.to_string()),
         Format::Table | Format::Yaml | Format::Name => {
-            let cells = view::EVENT.iter().map(|(_, pointer)| {
-                let cell = value.pointer(pointer).cloned().unwrap_or_default();
-                cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)
-            });
+            let cells = view::EVENT.iter().map(|(_, pointer)| cell(&value, pointer));
             print_text(&table(&[], [cells.collect()]))
         }
     }
