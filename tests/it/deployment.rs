@@ -165,8 +165,7 @@ impl Deployment {
     /// Asks a process to end, and tells how it did.
     pub(crate) fn terminate(&mut self, name: &'static str) -> ExitStatus {
         let mut process = self.processes.remove(name).unwrap();
-        process.terminate();
-        process.child.wait().unwrap()
+        process.end_by("TERM")
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -235,8 +234,10 @@ impl Process {
         }
     }
 
-    pub(crate) fn terminate(&self) {
-        succeed(Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+    /// Sends a signal and waits for the end.
+    pub(crate) fn end_by(&mut self, signal: &str) -> ExitStatus {
+        succeed(Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]));
+        self.child.wait().unwrap()
     }
 }
 

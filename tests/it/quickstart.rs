@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::deployment::{error_code, free_port, muster, succeed};
+use crate::deployment::{Process, error_code, eventually, free_port, muster, succeed};
 
 fn quickstart(dir: &Path) -> Command {
     let mut command = muster();
@@ -133,4 +133,20 @@ fn damaged_views_cost_nothing_but_time() {
     }
     let second = run(&data);
     assert_eq!((&second["settings"], &second["events"]), (&first["settings"], &first["events"]));
+}
+
+#[test]
+fn staying_up_ends_cleanly_when_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, log) = (dir.path().join("data"), dir.path().join("log"));
+    let mut command = muster();
+    command.args(["quickstart", "--listen", &format!("127.0.0.1:{}", free_port())]);
+    command.arg("--data-dir").arg(&data);
+    let mut process = Process::start(command, &log);
+    eventually("it stays up", || {
+        process.assert_running();
+        fs::read_to_string(&log).unwrap().contains("Staying up").then_some(())
+    });
+    assert!(process.end_by("INT").success());
+    assert_eq!(run(&data)["device"]["enrollment_status"], "succeeded", "nothing was lost");
 }

@@ -99,3 +99,28 @@ fn two_servers_do_not_share_a_data_folder() {
         deployment.muster(&["device", "list"])["devices"].as_array().map(|_| ())
     });
 }
+
+#[test]
+fn a_policy_of_another_platform_is_withheld_with_the_reason() {
+    let deployment = Deployment::start(Shape::OneProcess);
+    let token = deployment.muster(&["token", "create"]);
+    let _agent = deployment.agent("device", token["secret"].as_str().unwrap());
+    let device = eventually("the device is enrolled", || {
+        let devices = deployment.muster(&["device", "list"]);
+        Some(devices["devices"].as_array()?.first()?["id"].as_str()?.to_owned())
+    });
+    let file = deployment.dir.path().join("p.yaml");
+    let windows = POLICY.replace("profile: linux-antivirus", "profile: windows-antivirus").replace(
+        "linux-antivirus/enforcement_level: real_time",
+        "windows-antivirus/allow_archive_scanning: true",
+    );
+    fs::write(&file, windows).unwrap();
+    deployment.muster(&["group", "create", "--name", "g", "--static"]);
+    deployment.muster(&["group", "add", "g", &device]);
+    deployment.muster(&["policy", "create", "-f", file.to_str().unwrap()]);
+    deployment.muster(&["policy", "assign", "p", "--group", "g"]);
+    let effective = deployment.muster(&["device", "effective", &device]);
+    let settings = effective["settings"].as_array().unwrap();
+    assert_eq!(settings.len(), 1, "{effective}");
+    assert_eq!((&settings[0]["in_force"], &settings[0]["why"]), (&false.into(), &"platform".into()));
+}
