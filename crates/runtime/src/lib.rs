@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod position;
 pub mod process;
 pub mod readiness;
+pub mod request;
 pub mod server;
 pub mod tasks;
 

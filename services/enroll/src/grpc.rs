@@ -17,7 +17,7 @@ use muster_proto::enroll::v1::enrollment_admin_service_server::{
     EnrollmentAdminService, EnrollmentAdminServiceServer,
 };
 use muster_proto::identity::v1::EstablishTrustResponse;
-use muster_runtime::{caller, position};
+use muster_runtime::{caller, position, request};
 use muster_types::{Clock, ResourceName, Service, TenantId, TokenId};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -159,8 +159,8 @@ impl EnrollmentAdminService for Grpc {
         let actor = Actor::admin(&caller::admin(&request)?);
         let pb::CreateOnboardingTokenRequest { parent, ttl, uses_max, request_id, validate_only } =
             request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
-        let request = convert::request_id(&request_id)?;
+        let tenant = request::parent(self.tenant, &parent)?;
+        let request = request::id(&request_id)?;
         let (ttl, uses_max) = (convert::ttl(ttl)?, convert::uses_max(uses_max)?);
         let id = token_id(tenant, request);
         let secret = secret::Secret::generate(id)
@@ -186,8 +186,8 @@ impl EnrollmentAdminService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListOnboardingTokensRequest { parent, page_size, page_token } = request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
-        let page = convert::page(page_size, &page_token)?;
+        let tenant = request::parent(self.tenant, &parent)?;
+        let page = request::numbered_page(page_size, &page_token)?;
         let rows = self.queries.tokens(tenant, page);
         Ok(Response::new(convert::tokens(rows.map(|row| convert::token(row.tenant, row.id, &row.issued)))))
     }
@@ -198,8 +198,8 @@ impl EnrollmentAdminService for Grpc {
     ) -> Result<Response<pb::OnboardingToken>, Status> {
         let actor = Actor::admin(&caller::admin(&request)?);
         let pb::RevokeOnboardingTokenRequest { name, request_id, validate_only } = request.into_inner();
-        let id = convert::token_name(self.tenant, &name)?;
-        let request = convert::request_id(&request_id)?;
+        let id = request::onboarding_token(self.tenant, "name", &name)?;
+        let request = request::id(&request_id)?;
         let done = self
             .commands
             .revoke_token((self.tenant, id), request, validate_only, actor)
@@ -216,7 +216,7 @@ impl EnrollmentAdminService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetDeviceRequest { name } = request.into_inner();
-        let id = convert::device_name(self.tenant, &name)?;
+        let id = request::device(self.tenant, "name", &name)?;
         let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
         let device = self.queries.device(self.tenant, id).ok_or_else(unknown)?;
         Ok(Response::new(convert::device(device)?))
@@ -229,8 +229,8 @@ impl EnrollmentAdminService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListDevicesRequest { parent, page_size, page_token } = request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
-        let page = convert::page(page_size, &page_token)?;
+        let tenant = request::parent(self.tenant, &parent)?;
+        let page = request::numbered_page(page_size, &page_token)?;
         Ok(Response::new(convert::devices(self.queries.devices(tenant, page))?))
     }
 }

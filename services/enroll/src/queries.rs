@@ -1,25 +1,12 @@
 //! The only reader: what the gRPC calls answer with, from the views.
 
 use muster_eventlog::project::{Behind, Projected};
+use muster_runtime::request::Page;
 use muster_types::{DeviceId, Positions, TenantId};
 
 use crate::projection::devices::Device;
 use crate::projection::tokens::Token;
 use crate::projection::{Devices, Tokens};
-
-/// Most rows of a page.
-pub const PAGE_ROWS_MAX: usize = 1_000;
-/// Rows of a page whose reader does not say.
-pub const PAGE_ROWS_DEFAULT: usize = 100;
-
-/// Which page of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// How many rows, 1 to [`PAGE_ROWS_MAX`].
-    pub rows: usize,
-    /// The row number that the page before ended with; none on the first page.
-    pub mark: Option<u32>,
-}
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +19,7 @@ pub struct Rows<T> {
 
 impl<T> Rows<T> {
     /// Takes a page off rows with their numbers.
-    fn take(page: Page, mut rows: impl Iterator<Item = (u32, T)>) -> Self {
+    fn take(page: Page<u32>, mut rows: impl Iterator<Item = (u32, T)>) -> Self {
         let taken: Vec<_> = rows.by_ref().take(page.rows).collect();
         let next = taken.last().map(|(number, _)| *number).filter(|_| rows.next().is_some());
         Self { rows: taken.into_iter().map(|(_, row)| row).collect(), next }
@@ -75,7 +62,7 @@ impl Queries {
 
     /// A tenant's devices, in the order they were onboarded.
     #[must_use]
-    pub fn devices(&self, tenant: TenantId, page: Page) -> Rows<Device> {
+    pub fn devices(&self, tenant: TenantId, page: Page<u32>) -> Rows<Device> {
         let devices = self.devices.read();
         let from = page.mark.map_or(0, |mark| mark.saturating_add(1));
         Rows::take(page, devices.from(tenant, from)).map(Device::clone)
@@ -83,7 +70,7 @@ impl Queries {
 
     /// A tenant's onboarding tokens, newest first.
     #[must_use]
-    pub fn tokens(&self, tenant: TenantId, page: Page) -> Rows<Token> {
+    pub fn tokens(&self, tenant: TenantId, page: Page<u32>) -> Rows<Token> {
         let tokens = self.tokens.read();
         Rows::take(page, tokens.before(tenant, page.mark.unwrap_or(u32::MAX))).map(Token::clone)
     }

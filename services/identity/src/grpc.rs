@@ -12,7 +12,7 @@ use muster_proto::convert::timestamp;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::group_service_server::{GroupService, GroupServiceServer};
 use muster_proto::identity::v1::trust_service_server::{TrustService, TrustServiceServer};
-use muster_runtime::{caller, position};
+use muster_runtime::{caller, position, request};
 use muster_types::{Clock, GroupId, Service, TenantId, Timestamp};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -130,8 +130,8 @@ impl GroupService for Grpc {
     ) -> Result<Response<pb::Group>, Status> {
         let actor = Actor::admin(&caller::admin(&request)?);
         let pb::CreateGroupRequest { parent, group, request_id, validate_only } = request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
-        let request = convert::request_id(&request_id)?;
+        let tenant = request::parent(self.tenant, &parent)?;
+        let request = request::id(&request_id)?;
         let display_name = convert::new_group(group)?;
         let define = DefineGroup { tenant, request, display_name, validate_only };
         let done = self.commands.define_group(define, actor, &self.queries).await.map_err(status)?;
@@ -143,7 +143,7 @@ impl GroupService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetGroupRequest { name } = request.into_inner();
-        let GroupRow { tenant, id, group } = self.known(convert::group_name(self.tenant, &name)?)?;
+        let GroupRow { tenant, id, group } = self.known(request::group(self.tenant, "name", &name)?)?;
         Ok(Response::new(convert::group(tenant, id, &group)))
     }
 
@@ -154,7 +154,7 @@ impl GroupService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListGroupsRequest { parent, page_size, page_token } = request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
+        let tenant = request::parent(self.tenant, &parent)?;
         let page = convert::page_of_groups(page_size, &page_token)?;
         Ok(Response::new(convert::groups(self.queries.groups(tenant, page))))
     }
@@ -194,8 +194,8 @@ impl GroupService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListGroupMembersRequest { name, page_size, page_token } = request.into_inner();
-        let id = convert::group_name(self.tenant, &name)?;
-        let page = convert::page_of_members(page_size, &page_token)?;
+        let id = request::group(self.tenant, "name", &name)?;
+        let page = request::numbered_page(page_size, &page_token)?;
         let members = self.queries.members(self.tenant, id, &page);
         let members = members.ok_or(group::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::members(self.tenant, members)))

@@ -3,26 +3,13 @@
 use muster_eventlog::ReadError;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::{Behind, Projected};
+use muster_runtime::request::Page;
 use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
 
 use crate::error::Failure;
 use crate::projection::groups::GroupRow;
 use crate::projection::{Groups, Registrations};
-
-/// Most rows of a page.
-pub const PAGE_ROWS_MAX: usize = 1_000;
-/// Rows of a page whose reader does not say.
-pub const PAGE_ROWS_DEFAULT: usize = 100;
-
-/// Which page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<M> {
-    /// How many rows, 1 to [`PAGE_ROWS_MAX`].
-    pub rows: usize,
-    /// What the page before ended with; none on the first page.
-    pub mark: Option<M>,
-}
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use muster_eventlog::Actor;
 use muster_pki::PolicySigner;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyServiceServer;
 use muster_proto::policy::v1::policy_service_server::PolicyServiceServer;
-use muster_runtime::{TaskGroup, caller, position};
+use muster_runtime::{TaskGroup, caller, position, request};
 use muster_types::{Clock, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Status};
@@ -64,7 +64,7 @@ impl Grpc {
 fn asked<T>(request: &Request<T>, request_id: &str, validate_only: bool) -> Result<Asked, Status> {
     Ok(Asked {
         actor: Actor::admin(&caller::admin(request)?),
-        request: convert::request_id(request_id)?,
+        request: request::id(request_id)?,
         validate_only,
         seen: position::wanted(request)?,
     })

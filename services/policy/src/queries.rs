@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::project::{Behind, Projected, WAIT_MAX};
+use muster_runtime::request::Page;
 use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, Timestamp};
 
 use crate::checkin::{Outcome, period};
@@ -13,22 +14,8 @@ use crate::domain::resolve::Effective;
 use crate::projection::Fleet;
 use crate::projection::fleet::{Management, PolicyRow};
 
-/// Most policies of a page.
-pub const PAGE_ROWS_MAX: usize = 1_000;
-/// Policies of a page whose reader does not say.
-pub const PAGE_ROWS_DEFAULT: usize = 100;
-
 /// Where a page of policies ended: the name and id of its last.
 pub type Mark = (String, PolicyId);
-
-/// Which page of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// How many rows, 1 to [`PAGE_ROWS_MAX`].
-    pub rows: usize,
-    /// What the page before ended with; none on the first page.
-    pub after: Option<Mark>,
-}
 
 /// What a device says it has.
 #[derive(Debug, Clone, Copy)]
@@ -143,9 +130,9 @@ impl Queries {
 
     /// Policies by name, and what the next page starts after; none on the last page.
     #[must_use]
-    pub fn policies(&self, page: Page) -> (Vec<(PolicyId, PolicyRow)>, Option<Mark>) {
+    pub fn policies(&self, page: Page<Mark>) -> (Vec<(PolicyId, PolicyRow)>, Option<Mark>) {
         let fleet = self.fleet.read();
-        let mut rows = fleet.policies_after(page.after);
+        let mut rows = fleet.policies_after(page.mark);
         let taken: Vec<_> = rows.by_ref().take(page.rows).map(|(id, row)| (id, row.clone())).collect();
         let last = taken.last().map(|(id, row)| (row.display_name.clone(), *id));
         let next = last.filter(|_| rows.next().is_some());

@@ -10,7 +10,7 @@ use muster_proto::report::v1::device_report_service_server::{
     DeviceReportService, DeviceReportServiceServer,
 };
 use muster_proto::report::v1::report_service_server::{ReportService, ReportServiceServer};
-use muster_runtime::{caller, position};
+use muster_runtime::{caller, position, request};
 use muster_types::{Service, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -89,7 +89,7 @@ impl ReportService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetDeviceReportRequest { device: name } = request.into_inner();
-        let id = convert::device_name(self.tenant, &name)?;
+        let id = request::device(self.tenant, "device", &name)?;
         let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
         let found = self.queries.device(self.tenant, id).ok_or_else(unknown)?;
         Ok(Response::new(convert::device_report(name, found)?))
@@ -102,7 +102,7 @@ impl ReportService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetPolicyReportRequest { policy: name } = request.into_inner();
-        let id = convert::policy_name(self.tenant, &name)?;
+        let id = request::policy(self.tenant, "policy", &name)?;
         let unknown = || Fault::new(ErrorCode::PolicyUnknown, format!("no such policy: {name}"));
         let found = self.queries.policy(self.tenant, id).ok_or_else(unknown)?;
         Ok(Response::new(convert::policy_report(name, &found)))

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_errors::{ErrorCode, Fault};
 use muster_pki::{Csr, csr};
 use muster_proto::convert::{span, timestamp};
 use muster_proto::enroll::v1 as pb;
-use muster_types::{DeviceId, RequestId, ResourceName, TenantId, TokenId};
+use muster_runtime::request::numbered_page_token;
+use muster_types::{ResourceName, TenantId, TokenId};
 use prost::Message as _;
 
 use crate::commands::OnboardDevice;
@@ -17,7 +16,7 @@ use crate::domain::facts::DeviceFacts;
 use crate::domain::onboarding_token::{self, Issued};
 use crate::grpc::secret::Secret;
 use crate::projection::devices::Device;
-use crate::queries::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Rows};
+use crate::queries::Rows;
 
 /// Shortest time a token may work.
 const TTL_MIN: Duration = Duration::from_secs(60);
@@ -71,78 +70,16 @@ pub(super) fn uses_max(uses_max: u32) -> Result<u32, Fault> {
     }
 }
 
-/// The request's id; a new one when it brings none.
-pub(super) fn request_id(text: &str) -> Result<RequestId, Fault> {
-    if text.is_empty() {
-        return Ok(RequestId::generate());
-    }
-    text.parse()
-        .map_err(|error: muster_types::id::InvalidId| Fault::invalid_field("request_id", error.to_string()))
-}
-
-/// The tenant that a list or a new resource is of; there is one on this server.
-pub(super) fn parent(served: TenantId, text: &str) -> Result<TenantId, Fault> {
-    let ResourceName::Tenant(tenant) = name(served, "parent", text)? else {
-        return Err(Fault::invalid_field("parent", "expected tenants/{tenant}"));
-    };
-    Ok(tenant)
-}
-
-pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
-    let ResourceName::Device(_, device) = name(served, "name", text)? else {
-        return Err(Fault::invalid_field("name", "expected tenants/{tenant}/devices/{device}"));
-    };
-    Ok(device)
-}
-
-pub(super) fn token_name(served: TenantId, text: &str) -> Result<TokenId, Fault> {
-    let ResourceName::OnboardingToken(_, token) = name(served, "name", text)? else {
-        return Err(Fault::invalid_field("name", "expected tenants/{tenant}/onboardingTokens/{token}"));
-    };
-    Ok(token)
-}
-
-fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
-    let name: ResourceName = text.parse().map_err(|error: muster_types::name::InvalidResourceName| {
-        Fault::invalid_field(field, error.to_string())
-    })?;
-    if name.tenant() != served {
-        return Err(Fault::invalid_field(field, format!("this server serves the tenant {served}")));
-    }
-    Ok(name)
-}
-
-/// Which page of a list.
-pub(super) fn page(page_size: i32, page_token: &str) -> Result<Page, Fault> {
-    let rows = match usize::try_from(page_size) {
-        Ok(0) => PAGE_ROWS_DEFAULT,
-        Ok(rows) => rows.min(PAGE_ROWS_MAX),
-        Err(_) => return Err(Fault::invalid_field("page_size", "must not be negative")),
-    };
-    let mark = if page_token.is_empty() { None } else { Some(mark(page_token)?) };
-    Ok(Page { rows, mark })
-}
-
-fn mark(page_token: &str) -> Result<u32, Fault> {
-    let bytes = URL_SAFE_NO_PAD.decode(page_token).ok();
-    let number = bytes.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_be_bytes);
-    number.ok_or_else(|| Fault::invalid_field("page_token", "not a token that a list gave"))
-}
-
-fn page_token(next: Option<u32>) -> String {
-    next.map(|number| URL_SAFE_NO_PAD.encode(number.to_be_bytes())).unwrap_or_default()
-}
-
 pub(super) fn devices(Rows { rows, next }: Rows<Device>) -> Result<pb::ListDevicesResponse, Fault> {
     Ok(pb::ListDevicesResponse {
         devices: rows.into_iter().map(device).collect::<Result<_, _>>()?,
-        next_page_token: page_token(next),
+        next_page_token: numbered_page_token(next),
     })
 }
 
 pub(super) fn tokens(rows: Rows<pb::OnboardingToken>) -> pb::ListOnboardingTokensResponse {
     let Rows { rows, next } = rows;
-    pb::ListOnboardingTokensResponse { onboarding_tokens: rows, next_page_token: page_token(next) }
+    pb::ListOnboardingTokensResponse { onboarding_tokens: rows, next_page_token: numbered_page_token(next) }
 }
 
 pub(super) fn device(device: Device) -> Result<pb::Device, Fault> {
@@ -201,15 +138,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn page_tokens_round_trip_and_noise_is_refused() {
-        assert_eq!(page(0, &page_token(Some(7))), Ok(Page { rows: PAGE_ROWS_DEFAULT, mark: Some(7) }));
-        assert_eq!(page(5_000, ""), Ok(Page { rows: PAGE_ROWS_MAX, mark: None }));
-        assert_eq!(page_token(None), "");
-        assert!(page(0, "noise").is_err());
-        assert!(page(-1, "").is_err());
-    }
-
-    #[test]
     fn a_token_works_for_a_minute_to_a_year() {
         let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
         assert_eq!(ttl(None), Ok(TTL_DEFAULT));
@@ -218,12 +146,5 @@ mod tests {
         assert!(ttl(seconds(-5)).is_err());
         assert!(ttl(seconds(366 * 24 * 60 * 60)).is_err());
         assert!(uses_max(USES_MAX + 1).is_err());
-    }
-
-    #[test]
-    fn names_of_another_tenant_or_kind_are_refused() {
-        assert_eq!(parent(TenantId::DEFAULT, "tenants/default"), Ok(TenantId::DEFAULT));
-        assert!(parent(TenantId::DEFAULT, "tenants/other").is_err());
-        assert!(device_name(TenantId::DEFAULT, "tenants/default").is_err());
     }
 }

@@ -1,17 +1,16 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_errors::{ErrorCode, Fault};
 use muster_pki::{Csr, csr};
 use muster_proto::convert::timestamp;
 use muster_proto::identity::v1 as pb;
+use muster_runtime::request::{self, Page, numbered_page_token, page_token};
 use muster_types::{DeviceId, EventId, GroupId, RequestId, ResourceName, TenantId};
 use uuid::Uuid;
 
 use crate::domain::group::Defined;
 use crate::projection::groups::GroupRow;
-use crate::queries::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Rows};
+use crate::queries::Rows;
 
 /// Most devices that one change of members may name.
 const MEMBERS_CHANGED_MAX: usize = 10_000;
@@ -79,8 +78,8 @@ pub(super) fn change_of_members(
         return Err(Fault::invalid_field("add_devices", problem));
     }
     Ok(MembersWish {
-        group: group_name(served, &name)?,
-        request: request_id(&id)?,
+        group: request::group(served, "name", &name)?,
+        request: request::id(&id)?,
         add: device_names(served, "add_devices", &add_devices)?,
         remove: device_names(served, "remove_devices", &remove_devices)?,
         expected: revision(&etag)?,
@@ -89,13 +88,7 @@ pub(super) fn change_of_members(
 }
 
 fn device_names(served: TenantId, field: &str, names: &[String]) -> Result<Vec<DeviceId>, Fault> {
-    let device = |(i, text): (usize, &String)| {
-        let field = format!("{field}[{i}]");
-        let ResourceName::Device(_, device) = name(served, &field, text)? else {
-            return Err(Fault::invalid_field(field, "expected tenants/{tenant}/devices/{device}"));
-        };
-        Ok(device)
-    };
+    let device = |(i, text): (usize, &String)| request::device(served, &format!("{field}[{i}]"), text);
     names.iter().enumerate().map(device).collect()
 }
 
@@ -115,66 +108,9 @@ pub(super) fn new_group(group: Option<pb::Group>) -> Result<String, Fault> {
     }
 }
 
-/// The request's id; a new one when it brings none.
-pub(super) fn request_id(text: &str) -> Result<RequestId, Fault> {
-    if text.is_empty() {
-        return Ok(RequestId::generate());
-    }
-    let wrong = |error: muster_types::id::InvalidId| Fault::invalid_field("request_id", error.to_string());
-    text.parse().map_err(wrong)
-}
-
-/// The tenant that a list or a new resource is of; there is one on this server.
-pub(super) fn parent(served: TenantId, text: &str) -> Result<TenantId, Fault> {
-    let ResourceName::Tenant(tenant) = name(served, "parent", text)? else {
-        return Err(Fault::invalid_field("parent", "expected tenants/{tenant}"));
-    };
-    Ok(tenant)
-}
-
-pub(super) fn group_name(served: TenantId, text: &str) -> Result<GroupId, Fault> {
-    let ResourceName::Group(_, group) = name(served, "name", text)? else {
-        return Err(Fault::invalid_field("name", "expected tenants/{tenant}/groups/{group}"));
-    };
-    Ok(group)
-}
-
-fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
-    let wrong =
-        |error: muster_types::name::InvalidResourceName| Fault::invalid_field(field, error.to_string());
-    let name: ResourceName = text.parse().map_err(wrong)?;
-    if name.tenant() != served {
-        return Err(Fault::invalid_field(field, format!("this server serves the tenant {served}")));
-    }
-    Ok(name)
-}
-
 /// Which page of the groups: they are marked by name.
 pub(super) fn page_of_groups(page_size: i32, page_token: &str) -> Result<Page<String>, Fault> {
-    page(page_size, page_token, |bytes| String::from_utf8(bytes).ok())
-}
-
-/// Which page of a group's members: they are marked by ordinal.
-pub(super) fn page_of_members(page_size: i32, page_token: &str) -> Result<Page<u32>, Fault> {
-    page(page_size, page_token, |bytes| bytes.try_into().ok().map(u32::from_be_bytes))
-}
-
-fn page<M>(page_size: i32, page_token: &str, read: impl Fn(Vec<u8>) -> Option<M>) -> Result<Page<M>, Fault> {
-    let rows = match usize::try_from(page_size) {
-        Ok(0) => PAGE_ROWS_DEFAULT,
-        Ok(rows) => rows.min(PAGE_ROWS_MAX),
-        Err(_) => return Err(Fault::invalid_field("page_size", "must not be negative")),
-    };
-    if page_token.is_empty() {
-        return Ok(Page { rows, mark: None });
-    }
-    let mark = URL_SAFE_NO_PAD.decode(page_token).ok().and_then(read);
-    let mark = mark.ok_or_else(|| Fault::invalid_field("page_token", "not a token that a list gave"))?;
-    Ok(Page { rows, mark: Some(mark) })
-}
-
-fn page_token(next: Option<impl AsRef<[u8]>>) -> String {
-    next.map(|mark| URL_SAFE_NO_PAD.encode(mark)).unwrap_or_default()
+    request::page(page_size, page_token, |bytes| String::from_utf8(bytes.to_vec()).ok())
 }
 
 pub(super) fn groups(rows: Rows<GroupRow, String>) -> pb::ListGroupsResponse {
@@ -187,7 +123,7 @@ pub(super) fn members(tenant: TenantId, rows: Rows<DeviceId, u32>) -> pb::ListGr
     let Rows { rows, next } = rows;
     pb::ListGroupMembersResponse {
         devices: rows.into_iter().map(|id| ResourceName::Device(tenant, id).to_string()).collect(),
-        next_page_token: page_token(next.map(u32::to_be_bytes)),
+        next_page_token: numbered_page_token(next),
     }
 }
 
@@ -225,14 +161,8 @@ mod tests {
     #[test]
     fn page_tokens_round_trip_and_noise_is_refused() {
         let token = page_token(Some("Web servers"));
-        assert_eq!(
-            page_of_groups(0, &token),
-            Ok(Page { rows: PAGE_ROWS_DEFAULT, mark: Some("Web servers".into()) })
-        );
-        let token = page_token(Some(7_u32.to_be_bytes()));
-        assert_eq!(page_of_members(5_000, &token), Ok(Page { rows: PAGE_ROWS_MAX, mark: Some(7) }));
-        assert!(page_of_members(0, "noise").is_err());
-        assert!(page_of_groups(-1, "").is_err());
+        assert_eq!(page_of_groups(9, &token), Ok(Page { rows: 9, mark: Some("Web servers".into()) }));
+        assert!(page_of_groups(0, "noise").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::policy_service_server::PolicyService;
-use muster_runtime::{caller, position};
+use muster_runtime::{caller, position, request};
 use muster_types::Service;
 use tonic::{Request, Response, Status};
 
@@ -32,7 +32,7 @@ impl PolicyService for Grpc {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::CreatePolicyRequest { parent, policy, request_id: _, validate_only: _ } =
             request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
+        let tenant = request::parent(self.tenant, &parent)?;
         let pb::Policy { display_name, profile, settings, .. } = convert::given(policy)?;
         let settings = convert::settings(settings)?;
         let created = self.commands.create_policy(&asked, display_name, profile, settings).await;
@@ -49,7 +49,7 @@ impl PolicyService for Grpc {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::UpdatePolicyRequest { policy, request_id: _, validate_only: _ } = request.into_inner();
         let pb::Policy { name, display_name, settings, etag, .. } = convert::given(policy)?;
-        let id = convert::policy_name(self.tenant, "policy.name", &name)?;
+        let id = request::policy(self.tenant, "policy.name", &name)?;
         let settings = convert::settings(settings)?;
         let revised = self.commands.revise_policy(&asked, id, etag, display_name, settings).await;
         let done = revised.map_err(status)?;
@@ -64,7 +64,7 @@ impl PolicyService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetPolicyRequest { name } = request.into_inner();
-        let id = convert::policy_name(self.tenant, "name", &name)?;
+        let id = request::policy(self.tenant, "name", &name)?;
         let row = self.queries.policy(id).ok_or(policy::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::policy(self.tenant, id, row)))
     }
@@ -76,7 +76,7 @@ impl PolicyService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListPoliciesRequest { parent, page_size, page_token } = request.into_inner();
-        let tenant = convert::parent(self.tenant, &parent)?;
+        let tenant = request::parent(self.tenant, &parent)?;
         let (rows, next) = self.queries.policies(convert::page(page_size, &page_token)?);
         Ok(Response::new(pb::ListPoliciesResponse {
             policies: rows.into_iter().map(|(id, row)| convert::policy(tenant, id, row)).collect(),
@@ -87,7 +87,7 @@ impl PolicyService for Grpc {
     async fn delete_policy(&self, request: Request<pb::DeletePolicyRequest>) -> Result<Response<()>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::DeletePolicyRequest { name, etag, request_id: _, validate_only: _ } = request.into_inner();
-        let id = convert::policy_name(self.tenant, "name", &name)?;
+        let id = request::policy(self.tenant, "name", &name)?;
         let done = self.commands.delete_policy(&asked, id, etag).await.map_err(status)?;
         Ok(stamped((), done.position))
     }
@@ -99,8 +99,8 @@ impl PolicyService for Grpc {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::AssignPolicyRequest { policy, group, intent, request_id: _, validate_only: _ } =
             request.into_inner();
-        let policy = convert::policy_name(self.tenant, "policy", &policy)?;
-        let group = convert::group_name(self.tenant, &group)?;
+        let policy = request::policy(self.tenant, "policy", &policy)?;
+        let group = request::group(self.tenant, "group", &group)?;
         let intent = convert::intent(intent)?;
         let done = self.commands.assign(&asked, policy, group, intent).await.map_err(status)?;
         let assigned = done.state.assigned().copied().unwrap_or(Assigned { intent, at: self.clock.now() });
@@ -114,8 +114,8 @@ impl PolicyService for Grpc {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::UnassignPolicyRequest { policy, group, request_id: _, validate_only: _ } =
             request.into_inner();
-        let policy = convert::policy_name(self.tenant, "policy", &policy)?;
-        let group = convert::group_name(self.tenant, &group)?;
+        let policy = request::policy(self.tenant, "policy", &policy)?;
+        let group = request::group(self.tenant, "group", &group)?;
         let done = self.commands.unassign(&asked, policy, group).await.map_err(status)?;
         Ok(stamped((), done.position))
     }
@@ -127,7 +127,7 @@ impl PolicyService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::ListAssignmentsRequest { policy } = request.into_inner();
-        let id = convert::policy_name(self.tenant, "policy", &policy)?;
+        let id = request::policy(self.tenant, "policy", &policy)?;
         let rows = self.queries.assignments(id).ok_or(policy::Error::Unknown).map_err(status)?;
         let convert = |(group, row)| convert::assignment(self.tenant, id, group, &row);
         Ok(Response::new(pb::ListAssignmentsResponse {
@@ -142,7 +142,7 @@ impl PolicyService for Grpc {
         caller::admin(&request)?;
         self.settled(&request).await?;
         let pb::GetEffectivePolicyRequest { device } = request.into_inner();
-        let id = convert::device_name(self.tenant, &device)?;
+        let id = request::device(self.tenant, "device", &device)?;
         let effective = self.queries.effective(id).ok_or_else(|| status(device_unknown(&device)))?;
         Ok(Response::new(convert::effective(self.tenant, id, &effective)))
     }
@@ -153,7 +153,7 @@ impl PolicyService for Grpc {
     ) -> Result<Response<pb::SyncDeviceResponse>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::SyncDeviceRequest { device, request_id: _, validate_only: _ } = request.into_inner();
-        let id = convert::device_name(self.tenant, &device)?;
+        let id = request::device(self.tenant, "device", &device)?;
         let connected = self.watches.is_open(id);
         let done = self.commands.sync(&asked, id).await.map_err(status)?;
         Ok(stamped(pb::SyncDeviceResponse { connected }, done.position))

@@ -1,67 +1,18 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_errors::Fault;
 use muster_proto::Malformed;
 use muster_proto::convert::{duration, timestamp};
 use muster_proto::policy::v1 as pb;
-use muster_types::{DeviceId, GroupId, PolicyId, RequestId, ResourceName, SettingId, SettingValue, TenantId};
+use muster_runtime::request::{self, Page};
+use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, SettingId, SettingValue, TenantId};
 
 use crate::domain::assignment::{Assigned, Intent};
 use crate::domain::policy::{Known, etag};
 use crate::domain::resolve::{Candidate, Effective, InForce, Reason, Source, Withheld};
 use crate::projection::fleet::PolicyRow;
-use crate::queries::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page};
+use crate::queries::Mark;
 use crate::watch::Hint;
-
-/// The request's id; a new one when it brings none.
-pub(super) fn request_id(text: &str) -> Result<RequestId, Fault> {
-    if text.is_empty() {
-        return Ok(RequestId::generate());
-    }
-    text.parse()
-        .map_err(|error: muster_types::id::InvalidId| Fault::invalid_field("request_id", error.to_string()))
-}
-
-/// The tenant that a list or a new resource is of; there is one on this server.
-pub(super) fn parent(served: TenantId, text: &str) -> Result<TenantId, Fault> {
-    let ResourceName::Tenant(tenant) = name(served, "parent", text)? else {
-        return Err(Fault::invalid_field("parent", "expected tenants/{tenant}"));
-    };
-    Ok(tenant)
-}
-
-pub(super) fn policy_name(served: TenantId, field: &str, text: &str) -> Result<PolicyId, Fault> {
-    let ResourceName::Policy(_, policy) = name(served, field, text)? else {
-        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/policies/{policy}"));
-    };
-    Ok(policy)
-}
-
-pub(super) fn group_name(served: TenantId, text: &str) -> Result<GroupId, Fault> {
-    let ResourceName::Group(_, group) = name(served, "group", text)? else {
-        return Err(Fault::invalid_field("group", "expected tenants/{tenant}/groups/{group}"));
-    };
-    Ok(group)
-}
-
-pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
-    let ResourceName::Device(_, device) = name(served, "device", text)? else {
-        return Err(Fault::invalid_field("device", "expected tenants/{tenant}/devices/{device}"));
-    };
-    Ok(device)
-}
-
-fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
-    let name: ResourceName = text.parse().map_err(|error: muster_types::name::InvalidResourceName| {
-        Fault::invalid_field(field, error.to_string())
-    })?;
-    if name.tenant() != served {
-        return Err(Fault::invalid_field(field, format!("this server serves the tenant {served}")));
-    }
-    Ok(name)
-}
 
 /// The policy of a request; it must be set.
 pub(super) fn given(policy: Option<pb::Policy>) -> Result<pb::Policy, Fault> {
@@ -90,29 +41,16 @@ pub(super) fn intent(intent: i32) -> Result<Intent, Fault> {
     Ok(intent.map_err(|_| Fault::invalid_field("intent", "must be include or exclude"))?.into())
 }
 
-/// Which page of a list.
-pub(super) fn page(page_size: i32, page_token: &str) -> Result<Page, Fault> {
-    let rows = match usize::try_from(page_size) {
-        Ok(0) => PAGE_ROWS_DEFAULT,
-        Ok(rows) => rows.min(PAGE_ROWS_MAX),
-        Err(_) => return Err(Fault::invalid_field("page_size", "must not be negative")),
-    };
-    let after = if page_token.is_empty() { None } else { Some(mark(page_token)?) };
-    Ok(Page { rows, after })
-}
-
-fn mark(page_token: &str) -> Result<(String, PolicyId), Fault> {
-    let read = || {
-        let bytes = URL_SAFE_NO_PAD.decode(page_token).ok()?;
+/// Which page of the policies: they are marked by id and name.
+pub(super) fn page(page_size: i32, page_token: &str) -> Result<Page<Mark>, Fault> {
+    request::page(page_size, page_token, |bytes| {
         let (id, name) = bytes.split_at_checked(16)?;
         Some((String::from_utf8(name.to_vec()).ok()?, PolicyId::from_slice(id).ok()?))
-    };
-    read().ok_or_else(|| Fault::invalid_field("page_token", "not a token that a list gave"))
+    })
 }
 
-pub(super) fn page_token(next: Option<(String, PolicyId)>) -> String {
-    next.map(|(name, id)| URL_SAFE_NO_PAD.encode([id.as_bytes(), name.as_bytes()].concat()))
-        .unwrap_or_default()
+pub(super) fn page_token(next: Option<Mark>) -> String {
+    request::page_token(next.map(|(name, id)| [id.as_bytes(), name.as_bytes()].concat()))
 }
 
 /// A policy from the view.
@@ -219,11 +157,9 @@ mod tests {
 
     #[test]
     fn page_tokens_round_trip_and_noise_is_refused() {
-        let after = Some(("Server ä".to_owned(), PolicyId::from_uuid(uuid::Uuid::from_u128(7))));
-        assert_eq!(page(0, &page_token(after.clone())), Ok(Page { rows: PAGE_ROWS_DEFAULT, after }));
-        assert_eq!(page(5_000, ""), Ok(Page { rows: PAGE_ROWS_MAX, after: None }));
+        let mark = Some(("Server ä".to_owned(), PolicyId::from_uuid(uuid::Uuid::from_u128(7))));
+        assert_eq!(page(9, &page_token(mark.clone())), Ok(Page { rows: 9, mark }));
         assert!(page(0, "noise").is_err());
-        assert!(page(-1, "").is_err());
     }
 
     #[test]
@@ -232,11 +168,5 @@ mod tests {
         let fault = settings(vec![bad.clone(), bad]).unwrap_err();
         let fields: Vec<_> = fault.fields.iter().map(|field| field.field.as_str()).collect();
         assert_eq!(fields, ["policy.settings[0].id", "policy.settings[1].id"]);
-    }
-
-    #[test]
-    fn names_of_another_tenant_or_kind_are_refused() {
-        assert!(parent(TenantId::DEFAULT, "tenants/other").is_err());
-        assert!(device_name(TenantId::DEFAULT, "tenants/default").is_err());
     }
 }

@@ -3,7 +3,6 @@
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::convert::{Malformed, timestamp};
 use muster_proto::report::v1 as pb;
-use muster_types::{DeviceId, PolicyId, ResourceName, TenantId};
 
 use crate::domain::device_status::{CheckIn, Status};
 use crate::projection::standings::{Counts, Report};
@@ -18,30 +17,6 @@ pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Status, Fault> 
         let Malformed { field, problem } = malformed.within("status");
         Fault::new(ErrorCode::ReportInvalid, format!("{field}: {problem}")).with_field(field, problem)
     })
-}
-
-pub(super) fn device_name(served: TenantId, text: &str) -> Result<DeviceId, Fault> {
-    let ResourceName::Device(_, device) = name(served, "device", text)? else {
-        return Err(Fault::invalid_field("device", "expected tenants/{tenant}/devices/{device}"));
-    };
-    Ok(device)
-}
-
-pub(super) fn policy_name(served: TenantId, text: &str) -> Result<PolicyId, Fault> {
-    let ResourceName::Policy(_, policy) = name(served, "policy", text)? else {
-        return Err(Fault::invalid_field("policy", "expected tenants/{tenant}/policies/{policy}"));
-    };
-    Ok(policy)
-}
-
-fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {
-    let name: ResourceName = text.parse().map_err(|error: muster_types::name::InvalidResourceName| {
-        Fault::invalid_field(field, error.to_string())
-    })?;
-    if name.tenant() != served {
-        return Err(Fault::invalid_field(field, format!("this server serves the tenant {served}")));
-    }
-    Ok(name)
 }
 
 /// What a device last said, for an admin.
