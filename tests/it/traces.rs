@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use muster_testkit::nats::{NatsServer, Sync};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -37,13 +38,24 @@ impl TraceService for Collector {
 
 #[test]
 fn one_trace_leads_from_the_assignment_to_the_report() {
+    follow(&[]);
+}
+
+#[test]
+fn one_trace_leads_from_the_assignment_to_the_report_across_nats() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let nats = runtime.block_on(NatsServer::start(Sync::Always)).unwrap();
+    follow(&["--log", &nats.url(), "--nats-monitors", &nats.monitor_url()]);
+}
+
+fn follow(log: &[&str]) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let collector = Collector::default();
     let address = serve(&runtime, collector.clone());
     let dir = tempfile::tempdir().unwrap();
     let mut command = muster();
     command.args(["quickstart", "--exit", "-o", "json", "--listen", &format!("127.0.0.1:{}", free_port())]);
-    command.args(["--otlp-endpoint", &format!("http://{address}"), "--log-filter", "info"]);
+    command.args(["--otlp-endpoint", &format!("http://{address}"), "--log-filter", "info"]).args(log);
     succeed(command.arg("--data-dir").arg(dir.path().join("data")));
 
     let spans = collector.0.lock().unwrap();
