@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use muster_eventlog::kv::Kv;
 use muster_eventlog::log::SharedLog;
+use muster_eventlog::project::{self, Projected, View};
 use muster_pki::LocalTrust;
 use muster_types::{Clock, Service, TenantId};
 use tonic::service::Routes;
@@ -27,6 +28,16 @@ pub struct Deps {
     pub tenant: TenantId,
     /// Keys and certificates.
     pub trust: LocalTrust,
+}
+
+impl Deps {
+    /// Starts a view on the task group, until it stops; `fresh` makes the view empty (see [`project::start`]).
+    pub fn follow<V: View>(&self, fresh: impl Fn() -> V + Send + Sync + 'static) -> Projected<V> {
+        let stopping = self.tasks.stopping().clone().cancelled_owned();
+        let (projected, folding) = project::start(self.log.clone(), self.kv.clone(), fresh, stopping);
+        self.tasks.spawn(V::NAME, folding);
+        projected
+    }
 }
 
 /// What a service gives back: its part of a server.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
-use muster_eventlog::project::{self, Projected, View};
+use muster_eventlog::project::View;
 use muster_proto::enroll::v1 as pb;
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
@@ -51,8 +51,8 @@ const IDENTITY_WAIT_MAX: Duration = Duration::from_secs(5);
 )]
 pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let (welcome, identity) = neighbours(config, &deps)?;
-    let devices = follow::<Devices>(&deps);
-    let tokens = follow::<Tokens>(&deps);
+    let devices = deps.follow(Devices::default);
+    let tokens = deps.follow(Tokens::default);
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
     deps.tasks.spawn(
         "enroll process manager",
@@ -79,15 +79,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
         metrics: EnrollMetrics::register(&deps.metrics),
     };
     Ok(ServiceParts { service: Service::Enroll, routes: grpc.routes(), readiness })
-}
-
-/// Starts a view on the task group.
-fn follow<V: View + Default>(deps: &Deps) -> Projected<V> {
-    let stopping = deps.tasks.stopping().clone();
-    let stopping = async move { stopping.cancelled().await };
-    let (view, folding) = project::start(deps.log.clone(), deps.kv.clone(), V::default, stopping);
-    deps.tasks.spawn(V::NAME, folding);
-    view
 }
 
 /// What the configuration says of the other services.

@@ -19,7 +19,7 @@ pub mod grpc;
 pub mod metrics;
 
 use muster_errors::{ErrorCode, Fault};
-use muster_eventlog::project::{self, Projected, View};
+use muster_eventlog::project::View;
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
 
@@ -44,8 +44,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let Config {} = config;
     let missing = || Fault::new(ErrorCode::ConfigInvalid, "identity issues certificates and needs ca.key");
     let authority = deps.trust.authority().ok_or_else(missing)?.clone();
-    let registrations = follow::<Registrations>(&deps);
-    let groups = follow::<Groups>(&deps);
+    let registrations = deps.follow(Registrations::default);
+    let groups = deps.follow(Groups::default);
     let readiness = {
         let (registrations, groups) = (registrations.clone(), groups.clone());
         Readiness::always()
@@ -62,13 +62,4 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
         metrics: IdentityMetrics::register(&deps.metrics),
     };
     Ok(ServiceParts { service: Service::Identity, routes: grpc.routes(), readiness })
-}
-
-/// Starts a view on the task group.
-fn follow<V: View + Default>(deps: &Deps) -> Projected<V> {
-    let stopping = deps.tasks.stopping().clone();
-    let stopping = async move { stopping.cancelled().await };
-    let (view, folding) = project::start(deps.log.clone(), deps.kv.clone(), V::default, stopping);
-    deps.tasks.spawn(V::NAME, folding);
-    view
 }

@@ -23,10 +23,8 @@ pub mod error;
 pub mod grpc;
 pub mod metrics;
 
-use std::sync::Arc;
-
 use muster_catalog::Catalogue;
-use muster_eventlog::project::{self, Projected, View};
+use muster_eventlog::project::{Projected, View};
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
 
@@ -64,7 +62,10 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
     let catalogue = Catalogue::builtin();
     let metrics = PolicyMetrics::register(&deps.metrics);
     let watches = Watches::new(metrics.clone());
-    let fleet = follow(deps, catalogue, watches.clone(), metrics.clone());
+    let fleet = {
+        let (watches, metrics) = (watches.clone(), metrics.clone());
+        deps.follow(move || Fleet::new(catalogue, watches.clone(), metrics.clone()))
+    };
     let (clock, log) = (deps.clock.clone(), deps.log.clone());
     let grpc = Grpc {
         tenant: deps.tenant,
@@ -77,17 +78,4 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         metrics,
     };
     Ok((grpc, fleet))
-}
-
-fn follow(
-    deps: &Deps,
-    catalogue: &'static Catalogue,
-    watches: Watches,
-    metrics: PolicyMetrics,
-) -> Projected<Fleet> {
-    let fresh = move || Fleet::new(catalogue, watches.clone(), metrics.clone());
-    let stopping = deps.tasks.stopping().clone().cancelled_owned();
-    let (projected, run) = project::start(deps.log.clone(), Arc::clone(&deps.kv), fresh, stopping);
-    deps.tasks.spawn(Fleet::NAME, run);
-    projected
 }

@@ -20,7 +20,7 @@ pub mod metrics;
 
 use std::sync::Arc;
 
-use muster_eventlog::project::{self, View};
+use muster_eventlog::project::View;
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
 
@@ -43,11 +43,7 @@ use queries::Queries;
 )]
 pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let Config {} = config;
-    let stopping = deps.tasks.stopping().clone();
-    let stopping = async move { stopping.cancelled().await };
-    let (standings, folding) =
-        project::start(deps.log.clone(), deps.kv.clone(), Standings::default, stopping);
-    deps.tasks.spawn(Standings::NAME, folding);
+    let standings = deps.follow(Standings::default);
     let readiness = {
         let standings = standings.clone();
         Readiness::always().view(Standings::NAME, move || standings.progress())
