@@ -1,3 +1,4 @@
 //! Muster.
 
 pub mod nats;
+pub mod wire;

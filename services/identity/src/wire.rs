@@ -160,32 +160,11 @@ fn text(error: impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
-    use muster_eventlog::{Actor, Context};
-    use muster_types::{EventId, StreamId, TenantId, Timestamp, Version};
-    use uuid::Uuid;
+    use muster_testkit::wire::{AT, round_trips, samples_decode};
 
     use super::*;
 
-    const AT: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
-
-    fn envelope<S: State>(kind: EventType, payload: Vec<u8>) -> Envelope {
-        Envelope {
-            position: 1,
-            event_id: EventId::from_uuid(Uuid::nil()),
-            stream: StreamId::new(TenantId::DEFAULT, S::AGGREGATE, Uuid::nil()),
-            version: Version(1),
-            kind,
-            context: Context {
-                actor: Actor::admin("ada"),
-                time: AT,
-                correlation_id: Uuid::nil(),
-                causation_id: None,
-                traceparent: None,
-            },
-            prev_hash: [0; 32],
-            payload: payload.into(),
-        }
-    }
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
     fn registration_events() -> Vec<registration::Event> {
         vec![registration::Event::TrustEstablished {
@@ -208,48 +187,16 @@ mod tests {
         ]
     }
 
-    fn round_trips<S: State>(events: Vec<S::Event>)
-    where
-        S::Event: std::fmt::Debug + PartialEq,
-    {
-        for event in events {
-            let (kind, payload) = S::encode(&event);
-            assert_eq!(S::decode(&envelope::<S>(kind, payload)), Ok(Some(event)));
-        }
-    }
-
     #[test]
     fn events_round_trip() {
         round_trips::<Registration>(registration_events());
         round_trips::<Group>(group_events());
     }
 
-    /// Payloads as they were first written, `tests/golden/<event>.v1.bin`: checked in once and never written again. A
-    /// new event's sample is recorded by the first run of this test, which fails.
-    fn golden_samples_decode<S: State>(events: Vec<S::Event>) -> Vec<String>
-    where
-        S::Event: std::fmt::Debug + PartialEq,
-    {
-        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        let mut recorded = Vec::new();
-        for event in events {
-            let (kind, payload) = S::encode(&event);
-            let path = golden.join(format!("{}.v1.bin", kind.short()));
-            let sample = std::fs::read(&path).unwrap_or_else(|_| {
-                std::fs::write(&path, &payload).expect("the folder of samples is there");
-                recorded.push(path.display().to_string());
-                payload
-            });
-            assert_eq!(S::decode(&envelope::<S>(kind, sample)), Ok(Some(event)));
-        }
-        recorded
-    }
-
     #[test]
     fn every_form_that_ever_shipped_decodes() {
-        let registrations = golden_samples_decode::<Registration>(registration_events());
-        let groups = golden_samples_decode::<Group>(group_events());
-        assert_eq!([registrations, groups].concat(), Vec::<String>::new(), "recorded: check them in");
+        samples_decode::<Registration>(GOLDEN, registration_events());
+        samples_decode::<Group>(GOLDEN, group_events());
     }
 
     #[test]

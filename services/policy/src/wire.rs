@@ -223,33 +223,12 @@ fn text(error: impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
-    use muster_eventlog::{Actor, Context};
-    use muster_types::{EventId, StreamId, TenantId, Timestamp, Version};
+    use muster_testkit::wire::{AT, REQUEST, envelope, round_trips, samples_decode};
     use uuid::Uuid;
 
     use super::*;
 
-    const AT: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
-    const REQUEST: Uuid = Uuid::from_u128(77);
-
-    fn envelope<S: State>(kind: EventType, payload: Vec<u8>) -> Envelope {
-        Envelope {
-            position: 1,
-            event_id: EventId::from_uuid(Uuid::nil()),
-            stream: StreamId::new(TenantId::DEFAULT, S::AGGREGATE, Uuid::nil()),
-            version: Version(1),
-            kind,
-            context: Context {
-                actor: Actor::admin("ada"),
-                time: AT,
-                correlation_id: REQUEST,
-                causation_id: None,
-                traceparent: None,
-            },
-            prev_hash: [0; 32],
-            payload: payload.into(),
-        }
-    }
+    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
     fn settings() -> BTreeMap<SettingId, SettingValue> {
         let object = [("path".to_owned(), SettingValue::Text("/run".into()))].into();
@@ -293,16 +272,6 @@ mod tests {
         vec![sync::Event::Requested { request: RequestId::from_uuid(REQUEST) }]
     }
 
-    fn round_trips<S: State>(events: Vec<S::Event>)
-    where
-        S::Event: std::fmt::Debug + PartialEq,
-    {
-        for event in events {
-            let (kind, payload) = S::encode(&event);
-            assert_eq!(S::decode(&envelope::<S>(kind, payload)), Ok(Some(event)));
-        }
-    }
-
     #[test]
     fn events_round_trip() {
         round_trips::<Policy>(policy_events());
@@ -310,26 +279,11 @@ mod tests {
         round_trips::<Sync>(sync_events());
     }
 
-    /// Payloads as they were once written: `tests/golden/<type>.v1.bin`. They are never written again.
-    fn golden_samples_decode<S: State>(events: Vec<S::Event>)
-    where
-        S::Event: std::fmt::Debug + PartialEq,
-    {
-        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-        for event in events {
-            let (kind, _) = S::encode(&event);
-            let sample = golden.join(format!("{}.v1.bin", kind.short()));
-            let payload =
-                std::fs::read(&sample).unwrap_or_else(|e| panic!("{} must be kept: {e}", sample.display()));
-            assert_eq!(S::decode(&envelope::<S>(kind, payload)), Ok(Some(event)));
-        }
-    }
-
     #[test]
     fn every_form_that_ever_shipped_decodes() {
-        golden_samples_decode::<Policy>(policy_events());
-        golden_samples_decode::<Assignment>(assignment_events());
-        golden_samples_decode::<Sync>(sync_events());
+        samples_decode::<Policy>(GOLDEN, policy_events());
+        samples_decode::<Assignment>(GOLDEN, assignment_events());
+        samples_decode::<Sync>(GOLDEN, sync_events());
     }
 
     #[test]

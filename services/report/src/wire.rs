@@ -142,10 +142,11 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
 
 #[cfg(test)]
 mod tests {
+    use muster_testkit::wire::{round_trips, samples_decode};
+
     use super::*;
 
-    #[test]
-    fn a_status_survives_the_wire() {
+    fn events() -> Vec<Event> {
         let settings =
             SettingState::ALL.into_iter().zip("abcde".chars()).map(|(state, letter)| SettingStatus {
                 id: format!("p/{letter}").parse().unwrap(),
@@ -155,16 +156,24 @@ mod tests {
                 reason: "APPLY_FAILED".to_owned(),
                 message: "no".to_owned(),
             });
-        let said = Status {
+        let status = Status {
             policy_etag: [1; 32],
             policy_version: 9,
             apply_time: Some(muster_types::Timestamp::from_micros(5)),
             settings: settings.collect(),
             refused_reason: String::new(),
         };
-        let (kind, payload) = DeviceStatus::encode(&Event::Reported { status: said.clone() });
-        assert_eq!(kind.as_str(), kind::STATUS_REPORTED);
-        assert_eq!(status(&payload), Ok(said));
+        vec![Event::Reported { status }]
+    }
+
+    #[test]
+    fn events_round_trip() {
+        round_trips::<DeviceStatus>(events());
+    }
+
+    #[test]
+    fn every_form_that_ever_shipped_decodes() {
+        samples_decode::<DeviceStatus>(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"), events());
     }
 
     #[test]
