@@ -16,7 +16,7 @@ use muster_types::{Positions, RequestId, Service, TenantId};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::args::Target;
+use crate::flags::Target;
 
 type Transport = muster_client::Transport;
 

@@ -5,6 +5,7 @@
 pub mod args;
 pub mod command;
 pub mod connect;
+pub mod flags;
 pub mod manifest;
 pub mod output;
 pub mod parse;

@@ -6,7 +6,7 @@ use muster_errors::{ErrorCode, Fault};
 use muster_types::SettingId;
 use serde_json::json;
 
-use crate::args::Output;
+use crate::flags::Output;
 use crate::output::{Data, print_text};
 
 /// The settings catalogue.

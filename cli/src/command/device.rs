@@ -6,8 +6,8 @@ use muster_proto::enroll::v1::{GetDeviceRequest, ListDevicesRequest};
 use muster_proto::policy::v1::{GetEffectivePolicyRequest, SyncDeviceRequest};
 use serde_json::json;
 
-use crate::args::{Output, Page, Target};
 use crate::connect::{Api, once, request_id};
+use crate::flags::{Output, Page, Target};
 use crate::output::{Data, Format, print_json};
 use crate::view;
 

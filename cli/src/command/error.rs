@@ -4,7 +4,7 @@ use clap::Subcommand;
 use muster_errors::{ErrorCode, Fault};
 use serde_json::json;
 
-use crate::args::Output;
+use crate::flags::Output;
 use crate::output::{Data, print_text};
 
 /// Error codes.

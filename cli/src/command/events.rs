@@ -6,8 +6,8 @@ use muster_errors::Fault;
 use muster_proto::log::v1::{Envelope, TailRequest};
 use muster_types::Service;
 
-use crate::args::{self, Target};
 use crate::connect::Api;
+use crate::flags::{self, Target};
 use crate::output::{Data, Format, cell, print_text, table};
 use crate::view;
 
@@ -17,7 +17,7 @@ pub enum Command {
     /// Stream events: first what is there, then what comes
     Tail {
         /// Only this service's part of the log [default: all four]
-        #[arg(long, value_parser = args::service)]
+        #[arg(long, value_parser = flags::service)]
         service: Option<Service>,
         /// First position wanted, in each part
         #[arg(long, default_value_t = 0)]

@@ -10,8 +10,8 @@ use muster_proto::identity::v1::{
 };
 use serde_json::json;
 
-use crate::args::{Output, Page, Target};
 use crate::connect::{Api, once, request_id};
+use crate::flags::{Output, Page, Target};
 use crate::output::Data;
 use crate::view;
 

@@ -8,9 +8,9 @@ use muster_eventlog::chain::ChainVerifier;
 use muster_types::Service;
 use serde_json::json;
 
-use crate::args::{Output, Target};
 use crate::command::events;
 use crate::connect::Api;
+use crate::flags::{Output, Target};
 use crate::output::Data;
 
 /// The event log itself.

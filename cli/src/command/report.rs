@@ -5,8 +5,8 @@ use muster_errors::Fault;
 use muster_proto::report::v1::{GetDeviceReportRequest, GetPolicyReportRequest};
 use serde_json::Value;
 
-use crate::args::{Output, Target};
 use crate::connect::Api;
+use crate::flags::{Output, Target};
 use crate::output::{Data, Format, note, print_json};
 use crate::view;
 

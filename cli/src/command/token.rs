@@ -9,8 +9,8 @@ use muster_proto::enroll::v1::{
     CreateOnboardingTokenRequest, ListOnboardingTokensRequest, RevokeOnboardingTokenRequest,
 };
 
-use crate::args::{Output, Page, Target};
 use crate::connect::{Api, once, request_id};
+use crate::flags::{Output, Page, Target};
 use crate::output::{Data, note};
 use crate::view;
 
