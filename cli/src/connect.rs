@@ -20,8 +20,8 @@ use crate::flags::Target;
 
 type Transport = muster_client::Transport;
 
-/// Devices, groups or policies looked through for a name; with more, an id is needed.
-const NAMES_LOOKED_THROUGH_MAX: usize = 100_000;
+/// Pages of devices, groups or policies looked through for a name; with more, an id is needed.
+const PAGES_LOOKED_THROUGH_MAX: usize = 100;
 const PAGE_SIZE: i32 = 1_000;
 
 /// The control plane, in one process or in four. Reads reflect what was written through it before.
@@ -121,26 +121,13 @@ impl Api {
     /// # Errors
     /// `DEVICE_UNKNOWN`; `ARGUMENT_INVALID` when several devices have the host name.
     pub async fn device(&self, text: &str) -> Result<String, Fault> {
-        if is_id(text) {
-            return Ok(self.name("devices", text));
-        }
-        let mut page_token = String::new();
-        let mut found = Vec::new();
-        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+        self.named(text, &DEVICES, async |page_token| {
             let request = ListDevicesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
             let page = self.call(self.enrollment_admin().list_devices(request)).await?;
-            let named = |facts: &Option<muster_proto::enroll::v1::DeviceFacts>| {
-                facts.as_ref().is_some_and(|facts| facts.hostname == text)
-            };
-            found.extend(
-                page.devices.into_iter().filter(|device| named(&device.facts)).map(|device| device.name),
-            );
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        only(found, ErrorCode::DeviceUnknown, "device", text)
+            let pairs = page.devices.into_iter().map(|it| (it.name, it.facts.unwrap_or_default().hostname));
+            Ok((pairs.collect(), page.next_page_token))
+        })
+        .await
     }
 
     /// A group's resource name, from that, its id, or its name.
@@ -148,23 +135,13 @@ impl Api {
     /// # Errors
     /// `GROUP_UNKNOWN`.
     pub async fn group(&self, text: &str) -> Result<String, Fault> {
-        if is_id(text) {
-            return Ok(self.name("groups", text));
-        }
-        let mut page_token = String::new();
-        let mut found = Vec::new();
-        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+        self.named(text, &GROUPS, async |page_token| {
             let request = ListGroupsRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
             let page = self.call(self.groups().list_groups(request)).await?;
-            found.extend(
-                page.groups.into_iter().filter(|group| group.display_name == text).map(|group| group.name),
-            );
-            page_token = page.next_page_token;
-            if page_token.is_empty() || !found.is_empty() {
-                break;
-            }
-        }
-        only(found, ErrorCode::GroupUnknown, "group", text)
+            let pairs = page.groups.into_iter().map(|it| (it.name, it.display_name));
+            Ok((pairs.collect(), page.next_page_token))
+        })
+        .await
     }
 
     /// A policy's resource name, from that, its id, or its name.
@@ -172,28 +149,53 @@ impl Api {
     /// # Errors
     /// `POLICY_UNKNOWN`.
     pub async fn policy(&self, text: &str) -> Result<String, Fault> {
-        if is_id(text) {
-            return Ok(self.name("policies", text));
-        }
-        let mut page_token = String::new();
-        let mut found = Vec::new();
-        for _ in 0..NAMES_LOOKED_THROUGH_MAX / 1_000 {
+        self.named(text, &POLICIES, async |page_token| {
             let request = ListPoliciesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
             let page = self.call(self.policies().list_policies(request)).await?;
-            found.extend(
-                page.policies
-                    .into_iter()
-                    .filter(|policy| policy.display_name == text)
-                    .map(|policy| policy.name),
-            );
-            page_token = page.next_page_token;
-            if page_token.is_empty() || !found.is_empty() {
+            let pairs = page.policies.into_iter().map(|it| (it.name, it.display_name));
+            Ok((pairs.collect(), page.next_page_token))
+        })
+        .await
+    }
+
+    /// Looks through pages of (resource name, name for people).
+    async fn named(
+        &self,
+        text: &str,
+        of: &Collection,
+        list: impl AsyncFn(String) -> Result<(Vec<(String, String)>, String), Fault>,
+    ) -> Result<String, Fault> {
+        if is_id(text) {
+            return Ok(self.name(of.collection, text));
+        }
+        let (mut page_token, mut found) = (String::new(), Vec::new());
+        for _ in 0..PAGES_LOOKED_THROUGH_MAX {
+            let (pairs, next) = list(page_token).await?;
+            found.extend(pairs.into_iter().filter(|(_, shown)| shown == text).map(|(name, _)| name));
+            page_token = next;
+            if page_token.is_empty() || of.unique && !found.is_empty() {
                 break;
             }
         }
-        only(found, ErrorCode::PolicyUnknown, "policy", text)
+        only(found, of.unknown, of.kind, text)
     }
 }
+
+/// A kind of resource that people call by a name.
+struct Collection {
+    collection: &'static str,
+    kind: &'static str,
+    unknown: ErrorCode,
+    /// Whether no two have the same name.
+    unique: bool,
+}
+
+const DEVICES: Collection =
+    Collection { collection: "devices", kind: "device", unknown: ErrorCode::DeviceUnknown, unique: false };
+const GROUPS: Collection =
+    Collection { collection: "groups", kind: "group", unknown: ErrorCode::GroupUnknown, unique: true };
+const POLICIES: Collection =
+    Collection { collection: "policies", kind: "policy", unknown: ErrorCode::PolicyUnknown, unique: true };
 
 fn is_id(text: &str) -> bool {
     text.contains('/') || Uuid::try_parse(text).is_ok()
