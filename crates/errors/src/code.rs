@@ -106,14 +106,45 @@ codes! {
     TokenUsedUp = "TOKEN_USED_UP", ResourceExhausted, Never, None;
     /// The onboarding token was revoked.
     TokenRevoked = "TOKEN_REVOKED", Unauthenticated, Never, None;
+    /// The onboarding token does not let this platform in.
+    TokenPlatform = "TOKEN_PLATFORM", PermissionDenied, Never, None;
     /// The certificate signing request cannot be read or is not signed by its own key.
     CsrMalformed = "CSR_MALFORMED", InvalidArgument, Never, None;
     /// The device's platform is not supported.
     PlatformUnsupported = "PLATFORM_UNSUPPORTED", FailedPrecondition, Never, None;
     /// The facts a device reported are out of bounds.
     FactsInvalid = "FACTS_INVALID", InvalidArgument, Never, None;
+    /// The device may not be enrolled; the enrollment code in the metadata says why.
+    EnrollmentRefused = "ENROLLMENT_REFUSED", FailedPrecondition, Never, None;
     /// No such device.
     DeviceUnknown = "DEVICE_UNKNOWN", NotFound, Never, None;
+    /// The device was deleted or offboarded, and no admin has allowed it to come back.
+    DeviceDeleted = "DEVICE_DELETED", PermissionDenied, Never, None;
+    /// The device does not obey the offboarding order, or the service does not know the order it confirms.
+    OrderRefused = "ORDER_REFUSED", FailedPrecondition, Never, None;
+    /// A filter or order of a list cannot be understood.
+    FilterInvalid = "FILTER_INVALID", InvalidArgument, Never, None;
+
+    /// The certificate was ended before its time.
+    CertificateRevoked = "CERTIFICATE_REVOKED", Unauthenticated, Never, None;
+    /// Two live sessions use the device's identity, and an admin must resolve it.
+    DeviceQuarantined = "DEVICE_QUARANTINED", PermissionDenied, Never, None;
+    /// The proof of a registration does not hold.
+    ProofInvalid = "PROOF_INVALID", PermissionDenied, Never, None;
+    /// The proof is of a device of another tenant.
+    TenantMismatch = "TENANT_MISMATCH", PermissionDenied, Never, None;
+    /// The TPM's attestation does not hold.
+    AttestationFailed = "ATTESTATION_FAILED", PermissionDenied, Never, None;
+    /// This build or tenant takes no attestation.
+    AttestationUnavailable = "ATTESTATION_UNAVAILABLE", Unimplemented, Never, None;
+    /// No such trust anchor.
+    TrustAnchorUnknown = "TRUST_ANCHOR_UNKNOWN", NotFound, Never, None;
+    /// The certificates of a trust anchor cannot be used.
+    TrustAnchorInvalid = "TRUST_ANCHOR_INVALID", InvalidArgument, Never, None;
+    /// No such directory device.
+    DirectoryDeviceUnknown = "DIRECTORY_DEVICE_UNKNOWN", NotFound, Never, None;
+    /// Another device has this registration.
+    RegistrationTaken = "REGISTRATION_TAKEN", AlreadyExists, Never, None;
 
     /// No such group.
     GroupUnknown = "GROUP_UNKNOWN", NotFound, Never, None;

@@ -75,6 +75,14 @@ macro_rules! id {
 }
 
 id!(
+    /// An authority whose certificates prove full registrations.
+    TrustAnchorId
+);
+id!(
+    /// A device as a directory knows it; derived from the tenant and the directory's id.
+    DirectoryDeviceId
+);
+id!(
     /// A device, for as long as it is managed; it survives a change of registration.
     DeviceId
 );

@@ -8,7 +8,7 @@ pub mod setting;
 pub mod stream;
 pub mod time;
 
-pub use id::{DeviceId, EventId, GroupId, PolicyId, RequestId, TokenId};
+pub use id::{DeviceId, DirectoryDeviceId, EventId, GroupId, PolicyId, RequestId, TokenId, TrustAnchorId};
 pub use name::{ResourceName, TenantId};
 pub use setting::{SettingId, SettingValue};
 pub use stream::{Aggregate, Positions, Service, StreamId, Version};

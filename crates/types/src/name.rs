@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::{DeviceId, GroupId, PolicyId, TokenId};
+use crate::{DeviceId, DirectoryDeviceId, GroupId, PolicyId, TokenId, TrustAnchorId};
 
 /// Longest tenant id, in bytes.
 pub const TENANT_BYTES_MAX: usize = 32;
@@ -90,6 +90,14 @@ pub enum ResourceName {
     OnboardingToken(TenantId, TokenId),
     /// `tenants/{tenant}/policies/{policy}/assignments/{group}`
     Assignment(TenantId, PolicyId, GroupId),
+    /// `tenants/{tenant}/registrations/{device}`
+    Registration(TenantId, DeviceId),
+    /// `tenants/{tenant}/trustAnchors/{anchor}`
+    TrustAnchor(TenantId, TrustAnchorId),
+    /// `tenants/{tenant}/directoryDevices/{id}`
+    DirectoryDevice(TenantId, DirectoryDeviceId),
+    /// `tenants/{tenant}/enforcementScope`
+    EnforcementScope(TenantId),
 }
 
 /// Text that is no resource name.
@@ -110,7 +118,11 @@ impl ResourceName {
             | Self::Group(tenant, _)
             | Self::Policy(tenant, _)
             | Self::OnboardingToken(tenant, _)
-            | Self::Assignment(tenant, _, _) => tenant,
+            | Self::Assignment(tenant, _, _)
+            | Self::Registration(tenant, _)
+            | Self::TrustAnchor(tenant, _)
+            | Self::DirectoryDevice(tenant, _)
+            | Self::EnforcementScope(tenant) => tenant,
         }
     }
 }
@@ -126,6 +138,10 @@ impl fmt::Display for ResourceName {
             Self::Assignment(t, policy, group) => {
                 write!(f, "tenants/{t}/policies/{policy}/assignments/{group}")
             }
+            Self::Registration(t, id) => write!(f, "tenants/{t}/registrations/{id}"),
+            Self::TrustAnchor(t, id) => write!(f, "tenants/{t}/trustAnchors/{id}"),
+            Self::DirectoryDevice(t, id) => write!(f, "tenants/{t}/directoryDevices/{id}"),
+            Self::EnforcementScope(t) => write!(f, "tenants/{t}/enforcementScope"),
         }
     }
 }
@@ -145,12 +161,20 @@ fn parse(text: &str) -> Option<ResourceName> {
     }
     let tenant: TenantId = segments.next()?.parse().ok()?;
     let Some(collection) = segments.next() else { return Some(ResourceName::Tenant(tenant)) };
-    let id = uuid(segments.next()?)?;
+    let Some(id) = segments.next() else {
+        return (collection == "enforcementScope").then_some(ResourceName::EnforcementScope(tenant));
+    };
+    let id = uuid(id)?;
     let rest = (segments.next(), segments.next(), segments.next());
     match (collection, rest) {
         ("devices", (None, ..)) => Some(ResourceName::Device(tenant, DeviceId::from_uuid(id))),
         ("groups", (None, ..)) => Some(ResourceName::Group(tenant, GroupId::from_uuid(id))),
         ("policies", (None, ..)) => Some(ResourceName::Policy(tenant, PolicyId::from_uuid(id))),
+        ("registrations", (None, ..)) => Some(ResourceName::Registration(tenant, DeviceId::from_uuid(id))),
+        ("trustAnchors", (None, ..)) => Some(ResourceName::TrustAnchor(tenant, TrustAnchorId::from_uuid(id))),
+        ("directoryDevices", (None, ..)) => {
+            Some(ResourceName::DirectoryDevice(tenant, DirectoryDeviceId::from_uuid(id)))
+        }
         ("onboardingTokens", (None, ..)) => {
             Some(ResourceName::OnboardingToken(tenant, TokenId::from_uuid(id)))
         }
@@ -188,6 +212,10 @@ mod tests {
             ResourceName::Policy(t, PolicyId::from_uuid(id)),
             ResourceName::OnboardingToken(t, TokenId::from_uuid(id)),
             ResourceName::Assignment(t, PolicyId::from_uuid(id), GroupId::from_uuid(id)),
+            ResourceName::Registration(t, DeviceId::from_uuid(id)),
+            ResourceName::TrustAnchor(t, TrustAnchorId::from_uuid(id)),
+            ResourceName::DirectoryDevice(t, DirectoryDeviceId::from_uuid(id)),
+            ResourceName::EnforcementScope(t),
         ] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }

@@ -84,11 +84,21 @@ pub enum Aggregate {
     Sync = 7,
     /// What a device last said of its settings; the id is the device's.
     DeviceStatus = 8,
+    /// A tenant's settings, the enforcement scope above all; a tenant has one.
+    TenantSettings = 9,
+    /// An authority whose certificates prove full registrations.
+    TrustAnchor = 10,
+    /// A device as a directory knows it; the id is derived from the directory's.
+    DirectoryDevice = 11,
+    /// Sessions of a device; the id is the device's.
+    Session = 12,
+    /// Which devices were seen when; a tenant has one.
+    Presence = 13,
 }
 
 impl Aggregate {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::OnboardingToken,
         Self::Enrollment,
         Self::Registration,
@@ -97,6 +107,11 @@ impl Aggregate {
         Self::Assignment,
         Self::Sync,
         Self::DeviceStatus,
+        Self::TenantSettings,
+        Self::TrustAnchor,
+        Self::DirectoryDevice,
+        Self::Session,
+        Self::Presence,
     ];
 
     /// The name in subjects and envelopes.
@@ -111,6 +126,11 @@ impl Aggregate {
             Self::Assignment => "assignment",
             Self::Sync => "sync",
             Self::DeviceStatus => "device_status",
+            Self::TenantSettings => "tenant_settings",
+            Self::TrustAnchor => "trust_anchor",
+            Self::DirectoryDevice => "directory_device",
+            Self::Session => "session",
+            Self::Presence => "presence",
         }
     }
 
@@ -118,9 +138,9 @@ impl Aggregate {
     #[must_use]
     pub const fn service(self) -> Service {
         match self {
-            Self::OnboardingToken | Self::Enrollment => Service::Enroll,
-            Self::Registration | Self::Group => Service::Identity,
-            Self::Policy | Self::Assignment | Self::Sync => Service::Policy,
+            Self::OnboardingToken | Self::Enrollment | Self::TenantSettings => Service::Enroll,
+            Self::Registration | Self::Group | Self::TrustAnchor | Self::DirectoryDevice => Service::Identity,
+            Self::Policy | Self::Assignment | Self::Sync | Self::Session | Self::Presence => Service::Policy,
             Self::DeviceStatus => Service::Report,
         }
     }
@@ -143,7 +163,7 @@ impl FromStr for Aggregate {
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         Self::ALL.into_iter().find(|aggregate| aggregate.as_str() == text).ok_or_else(|| UnknownName {
-            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status)",
+            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status, tenant_settings, trust_anchor, directory_device, session, presence)",
             found: text.chars().take(64).collect(),
         })
     }

@@ -11,6 +11,12 @@ pub struct OnboardRequest {
     /// What the device says of itself.
     #[prost(message, optional, tag = "3")]
     pub facts: ::core::option::Option<DeviceFacts>,
+    /// Proof of an existing registration; without one the device gets a synthetic registration.
+    #[prost(message, optional, tag = "4")]
+    pub proof: ::core::option::Option<super::super::identity::v1::RegistrationProof>,
+    /// What kept the device from getting through before, at most 16.
+    #[prost(message, repeated, tag = "5")]
+    pub troubles: ::prost::alloc::vec::Vec<Trouble>,
 }
 /// What an onboarded device gets.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -36,6 +42,12 @@ pub struct OnboardResponse {
     /// Outcome of the enrollment.
     #[prost(enumeration = "EnrollmentStatus", tag = "7")]
     pub enrollment_status: i32,
+    /// Enrollment code, for example `ENROLLED`.
+    #[prost(string, tag = "8")]
+    pub enrollment_code: ::prost::alloc::string::String,
+    /// What the registration rests on.
+    #[prost(enumeration = "super::super::identity::v1::RegistrationKind", tag = "9")]
+    pub registration_kind: i32,
 }
 /// A key that may sign policy documents.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -66,9 +78,12 @@ pub struct Endpoints {
 /// What a device knows of itself.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportFactsRequest {
-    /// The facts, whole: what is missing is taken as absent.
+    /// The facts, whole: what is missing is taken as not collected.
     #[prost(message, optional, tag = "1")]
     pub facts: ::core::option::Option<DeviceFacts>,
+    /// What kept the device from getting through before, at most 16.
+    #[prost(message, repeated, tag = "2")]
+    pub troubles: ::prost::alloc::vec::Vec<Trouble>,
 }
 /// Answer to reported facts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -76,6 +91,47 @@ pub struct ReportFactsResponse {
     /// SHA-256 of the facts as the service understood them; the device sends it with each check-in.
     #[prost(bytes = "vec", tag = "1")]
     pub facts_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Who manages the device from now on.
+    #[prost(enumeration = "ManagedBy", tag = "2")]
+    pub managed_by: i32,
+    /// Enrollment code from now on.
+    #[prost(string, tag = "3")]
+    pub enrollment_code: ::prost::alloc::string::String,
+}
+/// Confirms an offboarding.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmOffboardingRequest {
+    /// SHA-256 of the order's payload, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub order_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Settings that were taken back.
+    #[prost(string, repeated, tag = "2")]
+    pub reverted_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Settings that stay, as their policies say.
+    #[prost(string, repeated, tag = "3")]
+    pub kept_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Settings that could not be taken back, with the reason as `setting: reason`.
+    #[prost(string, repeated, tag = "4")]
+    pub failed_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Answer to a confirmed offboarding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmOffboardingResponse {}
+/// Something that kept a device from reaching the services, found by the device itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Trouble {
+    /// Enrollment code of the cause: `DNS`, `CLOCK`, `PROXY`, `TLS_INSPECTION`, `CONNECTIVITY` or `CERTIFICATE`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// What was seen, for people, at most 1,024 bytes; for example `the name muster.example.net does not resolve`.
+    #[prost(string, tag = "2")]
+    pub detail: ::prost::alloc::string::String,
+    /// When it was first seen, by the device's clock.
+    #[prost(message, optional, tag = "3")]
+    pub first_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was last seen, by the device's clock.
+    #[prost(message, optional, tag = "4")]
+    pub last_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// What the survey of a device found. A field left out was not collected; a field present and empty is absent on
 /// the device.
@@ -118,6 +174,75 @@ pub struct DeviceFacts {
     /// Security products found installed.
     #[prost(message, repeated, tag = "12")]
     pub security_products: ::prost::alloc::vec::Vec<SecurityProduct>,
+    /// Windows edition, for example `Enterprise` or `ServerDatacenter` (registry `EditionID`).
+    #[prost(string, optional, tag = "13")]
+    pub edition: ::core::option::Option<::prost::alloc::string::String>,
+    /// Full build, for example `10.0.19045.2846` on Windows or `22G120` on macOS.
+    #[prost(string, optional, tag = "14")]
+    pub os_build: ::core::option::Option<::prost::alloc::string::String>,
+    /// Knowledge base ids of installed updates, for example `KB5023773`; at most 512.
+    #[prost(string, repeated, tag = "15")]
+    pub installed_updates: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Windows Server rather than Windows client.
+    #[prost(bool, optional, tag = "16")]
+    pub server_os: ::core::option::Option<bool>,
+    /// Place of the device in a directory domain.
+    #[prost(enumeration = "DomainRole", tag = "17")]
+    pub domain_role: i32,
+    /// Windows Server without the desktop.
+    #[prost(bool, optional, tag = "18")]
+    pub server_core: ::core::option::Option<bool>,
+    /// Server Core with the App Compatibility feature on demand.
+    #[prost(bool, optional, tag = "19")]
+    pub app_compatibility: ::core::option::Option<bool>,
+    /// Virtual desktop that is thrown away after use.
+    #[prost(bool, optional, tag = "20")]
+    pub non_persistent_vdi: ::core::option::Option<bool>,
+    /// Session host of Azure Virtual Desktop.
+    #[prost(bool, optional, tag = "21")]
+    pub azure_virtual_desktop: ::core::option::Option<bool>,
+    /// Language mode of PowerShell.
+    #[prost(enumeration = "PowershellLanguageMode", tag = "22")]
+    pub powershell_language_mode: i32,
+    /// The device's MDM enrollment; absent when it was not looked for.
+    #[prost(message, optional, tag = "23")]
+    pub mdm: ::core::option::Option<MdmFacts>,
+    /// The Configuration Manager client; absent when it was not looked for.
+    #[prost(message, optional, tag = "24")]
+    pub config_mgr: ::core::option::Option<ConfigMgrFacts>,
+    /// Whether the device's sensor was onboarded through a cloud defender (Defender for Cloud).
+    #[prost(bool, optional, tag = "25")]
+    pub onboarded_through_cloud_defender: ::core::option::Option<bool>,
+    /// Tags set on the device itself (registry `DeviceTagging`, EDR tag `GROUP`), at most 32. They count for the enforcement
+    /// scope only when the tenant says so: a device that can tag itself could enroll itself.
+    #[prost(string, repeated, tag = "26")]
+    pub device_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether Windows Server 2012 R2 or 2016 runs the unified agent.
+    #[prost(bool, optional, tag = "27")]
+    pub unified_agent: ::core::option::Option<bool>,
+    /// Digests by which the same hardware is recognised, at most 8.
+    #[prost(message, repeated, tag = "28")]
+    pub hardware_keys: ::prost::alloc::vec::Vec<super::super::identity::v1::HardwareKey>,
+}
+/// A device's MDM enrollment.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MdmFacts {
+    /// Which service manages it.
+    #[prost(enumeration = "MdmProvider", tag = "1")]
+    pub provider: i32,
+    /// The service's name as the device states it, for example `MS DM Server`; empty when there is none.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// The Configuration Manager client of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfigMgrFacts {
+    /// Whether it is installed and assigned to a site.
+    #[prost(bool, tag = "1")]
+    pub present: bool,
+    /// Whether it manages endpoint protection on the device.
+    #[prost(bool, tag = "2")]
+    pub manages_endpoint_protection: bool,
 }
 /// A security product found on a device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -128,6 +253,113 @@ pub struct SecurityProduct {
     /// Version as the product states it; empty when it could not be read.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+}
+/// Place of a device in a directory domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DomainRole {
+    /// Not collected.
+    Unspecified = 0,
+    /// In no domain.
+    Workgroup = 1,
+    /// Member of a domain.
+    DomainJoined = 2,
+    /// Domain controller.
+    DomainController = 3,
+}
+impl DomainRole {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DOMAIN_ROLE_UNSPECIFIED",
+            Self::Workgroup => "DOMAIN_ROLE_WORKGROUP",
+            Self::DomainJoined => "DOMAIN_ROLE_DOMAIN_JOINED",
+            Self::DomainController => "DOMAIN_ROLE_DOMAIN_CONTROLLER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DOMAIN_ROLE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DOMAIN_ROLE_WORKGROUP" => Some(Self::Workgroup),
+            "DOMAIN_ROLE_DOMAIN_JOINED" => Some(Self::DomainJoined),
+            "DOMAIN_ROLE_DOMAIN_CONTROLLER" => Some(Self::DomainController),
+            _ => None,
+        }
+    }
+}
+/// Language mode of PowerShell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PowershellLanguageMode {
+    /// Not collected, or no PowerShell.
+    Unspecified = 0,
+    /// Everything is allowed.
+    Full = 1,
+    /// This channel does not work.
+    Constrained = 2,
+}
+impl PowershellLanguageMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POWERSHELL_LANGUAGE_MODE_UNSPECIFIED",
+            Self::Full => "POWERSHELL_LANGUAGE_MODE_FULL",
+            Self::Constrained => "POWERSHELL_LANGUAGE_MODE_CONSTRAINED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POWERSHELL_LANGUAGE_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "POWERSHELL_LANGUAGE_MODE_FULL" => Some(Self::Full),
+            "POWERSHELL_LANGUAGE_MODE_CONSTRAINED" => Some(Self::Constrained),
+            _ => None,
+        }
+    }
+}
+/// Which MDM manages a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MdmProvider {
+    /// Not collected.
+    Unspecified = 0,
+    /// None. A stub enrollment of the light channel alone is none.
+    None = 1,
+    /// Microsoft Intune.
+    Intune = 2,
+    /// Another.
+    Other = 3,
+}
+impl MdmProvider {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "MDM_PROVIDER_UNSPECIFIED",
+            Self::None => "MDM_PROVIDER_NONE",
+            Self::Intune => "MDM_PROVIDER_INTUNE",
+            Self::Other => "MDM_PROVIDER_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MDM_PROVIDER_UNSPECIFIED" => Some(Self::Unspecified),
+            "MDM_PROVIDER_NONE" => Some(Self::None),
+            "MDM_PROVIDER_INTUNE" => Some(Self::Intune),
+            "MDM_PROVIDER_OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
 }
 /// Operating system family of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -217,8 +449,14 @@ pub enum EnrollmentStatus {
     Pending = 1,
     /// Enrolled and managed by this channel.
     Succeeded = 2,
-    /// Refused; the reason code says why.
+    /// Refused, or managed by another authority; the enrollment code says why.
     Refused = 3,
+    /// An admin asked for its offboarding; the device has not confirmed yet.
+    Offboarding = 4,
+    /// Offboarded: it took back what was enforced.
+    Offboarded = 5,
+    /// Deleted; it stays so until an admin allows it to enroll again.
+    Deleted = 6,
 }
 impl EnrollmentStatus {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -231,6 +469,9 @@ impl EnrollmentStatus {
             Self::Pending => "ENROLLMENT_STATUS_PENDING",
             Self::Succeeded => "ENROLLMENT_STATUS_SUCCEEDED",
             Self::Refused => "ENROLLMENT_STATUS_REFUSED",
+            Self::Offboarding => "ENROLLMENT_STATUS_OFFBOARDING",
+            Self::Offboarded => "ENROLLMENT_STATUS_OFFBOARDED",
+            Self::Deleted => "ENROLLMENT_STATUS_DELETED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -240,6 +481,54 @@ impl EnrollmentStatus {
             "ENROLLMENT_STATUS_PENDING" => Some(Self::Pending),
             "ENROLLMENT_STATUS_SUCCEEDED" => Some(Self::Succeeded),
             "ENROLLMENT_STATUS_REFUSED" => Some(Self::Refused),
+            "ENROLLMENT_STATUS_OFFBOARDING" => Some(Self::Offboarding),
+            "ENROLLMENT_STATUS_OFFBOARDED" => Some(Self::Offboarded),
+            "ENROLLMENT_STATUS_DELETED" => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+/// What kind of device it is, as directories tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeviceType {
+    /// Not known.
+    Unspecified = 0,
+    /// Windows client.
+    Windows = 1,
+    /// Windows Server that is no domain controller.
+    WindowsServer = 2,
+    /// Windows Server that is a domain controller.
+    DomainController = 3,
+    /// Linux.
+    Linux = 4,
+    /// macOS.
+    Macos = 5,
+}
+impl DeviceType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEVICE_TYPE_UNSPECIFIED",
+            Self::Windows => "DEVICE_TYPE_WINDOWS",
+            Self::WindowsServer => "DEVICE_TYPE_WINDOWS_SERVER",
+            Self::DomainController => "DEVICE_TYPE_DOMAIN_CONTROLLER",
+            Self::Linux => "DEVICE_TYPE_LINUX",
+            Self::Macos => "DEVICE_TYPE_MACOS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEVICE_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEVICE_TYPE_WINDOWS" => Some(Self::Windows),
+            "DEVICE_TYPE_WINDOWS_SERVER" => Some(Self::WindowsServer),
+            "DEVICE_TYPE_DOMAIN_CONTROLLER" => Some(Self::DomainController),
+            "DEVICE_TYPE_LINUX" => Some(Self::Linux),
+            "DEVICE_TYPE_MACOS" => Some(Self::Macos),
             _ => None,
         }
     }
@@ -341,7 +630,11 @@ pub mod device_enrollment_service_client {
         /// Onboards the calling device with an onboarding token and a certificate signing request. Idempotent by the
         /// request's key: the same key with the same token gives the same device again, and a lost reply burns nothing.
         ///
-        /// Errors: TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_USED_UP, TOKEN_REVOKED, CSR_MALFORMED, PLATFORM_UNSUPPORTED, FACTS_INVALID.
+        /// A device that may not be enrolled is refused with ENROLLMENT_REFUSED, whose metadata name the enrollment code
+        /// (`enrollment_code`), the device (`device`) and when to ask again (`retry_after_seconds`); its token is not used up.
+        ///
+        /// Errors: TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_USED_UP, TOKEN_REVOKED, TOKEN_PLATFORM, CSR_MALFORMED, FACTS_INVALID,
+        /// PROOF_INVALID, ENROLLMENT_REFUSED, DEVICE_DELETED, OVERLOADED.
         pub async fn onboard(
             &mut self,
             request: impl tonic::IntoRequest<super::OnboardRequest>,
@@ -373,7 +666,7 @@ pub mod device_enrollment_service_client {
         }
         /// Replaces what is known of the calling device. Unchanged facts make no event.
         ///
-        /// Errors: DEVICE_UNKNOWN, FACTS_INVALID.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, FACTS_INVALID.
         pub async fn report_facts(
             &mut self,
             request: impl tonic::IntoRequest<super::ReportFactsRequest>,
@@ -403,6 +696,38 @@ pub mod device_enrollment_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Confirms that the calling device has carried out an offboarding order. Its trust ends with this call. Idempotent.
+        ///
+        /// Errors: DEVICE_UNKNOWN, ORDER_REFUSED.
+        pub async fn confirm_offboarding(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmOffboardingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmOffboardingResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.DeviceEnrollmentService/ConfirmOffboarding",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.DeviceEnrollmentService",
+                        "ConfirmOffboarding",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -421,19 +746,33 @@ pub mod device_enrollment_service_server {
         /// Onboards the calling device with an onboarding token and a certificate signing request. Idempotent by the
         /// request's key: the same key with the same token gives the same device again, and a lost reply burns nothing.
         ///
-        /// Errors: TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_USED_UP, TOKEN_REVOKED, CSR_MALFORMED, PLATFORM_UNSUPPORTED, FACTS_INVALID.
+        /// A device that may not be enrolled is refused with ENROLLMENT_REFUSED, whose metadata name the enrollment code
+        /// (`enrollment_code`), the device (`device`) and when to ask again (`retry_after_seconds`); its token is not used up.
+        ///
+        /// Errors: TOKEN_UNKNOWN, TOKEN_EXPIRED, TOKEN_USED_UP, TOKEN_REVOKED, TOKEN_PLATFORM, CSR_MALFORMED, FACTS_INVALID,
+        /// PROOF_INVALID, ENROLLMENT_REFUSED, DEVICE_DELETED, OVERLOADED.
         async fn onboard(
             &self,
             request: tonic::Request<super::OnboardRequest>,
         ) -> std::result::Result<tonic::Response<super::OnboardResponse>, tonic::Status>;
         /// Replaces what is known of the calling device. Unchanged facts make no event.
         ///
-        /// Errors: DEVICE_UNKNOWN, FACTS_INVALID.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, FACTS_INVALID.
         async fn report_facts(
             &self,
             request: tonic::Request<super::ReportFactsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReportFactsResponse>,
+            tonic::Status,
+        >;
+        /// Confirms that the calling device has carried out an offboarding order. Its trust ends with this call. Idempotent.
+        ///
+        /// Errors: DEVICE_UNKNOWN, ORDER_REFUSED.
+        async fn confirm_offboarding(
+            &self,
+            request: tonic::Request<super::ConfirmOffboardingRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmOffboardingResponse>,
             tonic::Status,
         >;
     }
@@ -610,6 +949,55 @@ pub mod device_enrollment_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.enroll.v1.DeviceEnrollmentService/ConfirmOffboarding" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmOffboardingSvc<T: DeviceEnrollmentService>(pub Arc<T>);
+                    impl<
+                        T: DeviceEnrollmentService,
+                    > tonic::server::UnaryService<super::ConfirmOffboardingRequest>
+                    for ConfirmOffboardingSvc<T> {
+                        type Response = super::ConfirmOffboardingResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmOffboardingRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as DeviceEnrollmentService>::confirm_offboarding(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmOffboardingSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -674,6 +1062,15 @@ pub struct OnboardingToken {
     /// When a device last came in with it.
     #[prost(message, optional, tag = "7")]
     pub last_use_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Tags that devices get when they come in with it, at most 32.
+    #[prost(string, repeated, tag = "8")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Platforms it lets in; empty means all.
+    #[prost(enumeration = "Platform", repeated, tag = "9")]
+    pub platforms: ::prost::alloc::vec::Vec<i32>,
+    /// What it is for, at most 256 characters.
+    #[prost(string, tag = "10")]
+    pub display_name: ::prost::alloc::string::String,
 }
 /// Wish for an onboarding token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -693,6 +1090,15 @@ pub struct CreateOnboardingTokenRequest {
     /// Only check the request; change nothing.
     #[prost(bool, tag = "5")]
     pub validate_only: bool,
+    /// Tags that devices get when they come in with it, at most 32 of 1 to 200 characters.
+    #[prost(string, repeated, tag = "6")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Platforms it lets in; empty means all.
+    #[prost(enumeration = "Platform", repeated, tag = "7")]
+    pub platforms: ::prost::alloc::vec::Vec<i32>,
+    /// What it is for, at most 256 characters.
+    #[prost(string, tag = "8")]
+    pub display_name: ::prost::alloc::string::String,
 }
 /// A new onboarding token.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -755,9 +1161,9 @@ pub struct Device {
     /// Outcome of its enrollment.
     #[prost(enumeration = "EnrollmentStatus", tag = "4")]
     pub enrollment_status: i32,
-    /// Error code of a refused enrollment, for example `PLATFORM_UNSUPPORTED`.
+    /// Enrollment code, for example `ENROLLED` or `OS_TOO_OLD`.
     #[prost(string, tag = "5")]
-    pub enrollment_reason: ::prost::alloc::string::String,
+    pub enrollment_code: ::prost::alloc::string::String,
     /// SPIFFE ID of its certificate; empty before trust is established.
     #[prost(string, tag = "6")]
     pub spiffe_id: ::prost::alloc::string::String,
@@ -770,6 +1176,48 @@ pub struct Device {
     /// SHA-256 of its facts.
     #[prost(bytes = "vec", tag = "9")]
     pub facts_digest: ::prost::alloc::vec::Vec<u8>,
+    /// The code in words, with what this device lacks.
+    #[prost(string, tag = "10")]
+    pub enrollment_message: ::prost::alloc::string::String,
+    /// What an admin can do about it; empty when there is nothing to do.
+    #[prost(string, tag = "11")]
+    pub enrollment_action: ::prost::alloc::string::String,
+    /// The code that Microsoft Defender for Endpoint shows for this outcome (registry `EnrollmentStatus`).
+    #[prost(uint32, tag = "12")]
+    pub defender_code: u32,
+    /// What kind of device it is.
+    #[prost(enumeration = "DeviceType", tag = "13")]
+    pub device_type: i32,
+    /// `MicrosoftSense` while this channel manages it, `MDM` while an MDM does, empty otherwise.
+    #[prost(string, tag = "14")]
+    pub management_type: ::prost::alloc::string::String,
+    /// Join type as directories call it: `AzureAD`, `ServerAD` or `Workplace`; empty for a synthetic registration.
+    #[prost(string, tag = "15")]
+    pub join_type: ::prost::alloc::string::String,
+    /// Labels `MDEManaged` and `MDEJoined` of the behaviour up to 2023-09-25; empty unless the tenant asks for them.
+    #[prost(string, repeated, tag = "16")]
+    pub system_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What its registration rests on.
+    #[prost(enumeration = "super::super::identity::v1::RegistrationKind", tag = "17")]
+    pub registration_kind: i32,
+    /// Tags set by admins and tokens, sorted.
+    #[prost(string, repeated, tag = "18")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When it was last seen: its last onboarding, facts or check-in, to about 5 minutes.
+    #[prost(message, optional, tag = "19")]
+    pub last_seen_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Since when it has been managed by whom it is.
+    #[prost(message, optional, tag = "20")]
+    pub authority_change_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When its offboarding order expires, while it is being offboarded.
+    #[prost(message, optional, tag = "21")]
+    pub offboarding_expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What last kept it from getting through, as it said itself.
+    #[prost(message, repeated, tag = "22")]
+    pub troubles: ::prost::alloc::vec::Vec<Trouble>,
+    /// The device it was merged into; empty unless it was.
+    #[prost(string, tag = "23")]
+    pub merged_into: ::prost::alloc::string::String,
 }
 /// Which device.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -787,9 +1235,18 @@ pub struct ListDevicesRequest {
     /// How many at most, up to 1,000; default 100.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
-    /// `next_page_token` of the page before.
+    /// `next_page_token` of the page before; filter and order must be the same.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// Which (AIP-160): comparisons joined by AND, OR, NOT and parentheses, for example
+    /// `enrollment_status = REFUSED AND device_type = WINDOWS_SERVER AND tags:"pilot"`. Fields: `enrollment_status`,
+    /// `enrollment_code`, `managed_by`, `device_type`, `platform`, `registration_kind`, `tags`, `hostname`, `os_id`,
+    /// `os_version`, `onboard_time`, `last_seen_time`. Empty means all that are not deleted.
+    #[prost(string, tag = "4")]
+    pub filter: ::prost::alloc::string::String,
+    /// Field to order by, with ` desc` for the other direction: `onboard_time` (default), `hostname` or `last_seen_time`.
+    #[prost(string, tag = "5")]
+    pub order_by: ::prost::alloc::string::String,
 }
 /// A page of devices.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -800,6 +1257,400 @@ pub struct ListDevicesResponse {
     /// Token of the next page; empty on the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// How many devices the filter matches; exact when it names indexed fields only, absent otherwise.
+    #[prost(uint32, optional, tag = "3")]
+    pub total_size: ::core::option::Option<u32>,
+}
+/// A change of a device's tags.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TagDeviceRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Tags to set, 1 to 200 characters each; a device has at most 32.
+    #[prost(string, repeated, tag = "2")]
+    pub add_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Tags to take off.
+    #[prost(string, repeated, tag = "3")]
+    pub remove_tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// UUID of this request.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+}
+/// Which device to offboard.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OffboardDeviceRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How long the order is good, 1 minute to 30 days; default 7 days.
+    #[prost(message, optional, tag = "2")]
+    pub ttl: ::core::option::Option<::prost_types::Duration>,
+    /// UUID of this request.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// Which device to delete.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteDeviceRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+}
+/// Which device may come back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AllowReenrollmentRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+}
+/// Whose authorities to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAuthorityIntervalsRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many at most, up to 1,000; default 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// `next_page_token` of the page before.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Who managed a device for a time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuthorityInterval {
+    /// Who.
+    #[prost(enumeration = "ManagedBy", tag = "1")]
+    pub managed_by: i32,
+    /// From when on.
+    #[prost(message, optional, tag = "2")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when; absent for the present one.
+    #[prost(message, optional, tag = "3")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Enrollment code that led to it.
+    #[prost(string, tag = "4")]
+    pub enrollment_code: ::prost::alloc::string::String,
+    /// Who made the change, as the log names the actor.
+    #[prost(string, tag = "5")]
+    pub actor: ::prost::alloc::string::String,
+    /// Position of the event in enroll's log.
+    #[prost(uint64, tag = "6")]
+    pub position: u64,
+}
+/// A page of authorities.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAuthorityIntervalsResponse {
+    /// Who managed it and when, oldest first.
+    #[prost(message, repeated, tag = "1")]
+    pub intervals: ::prost::alloc::vec::Vec<AuthorityInterval>,
+    /// Token of the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which devices this channel may manage, and on what terms: the tenant's settings.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnforcementScope {
+    /// Resource name, `tenants/{tenant}/enforcementScope`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Windows clients; default all.
+    #[prost(enumeration = "ScopeMode", tag = "2")]
+    pub windows_client: i32,
+    /// Windows Server; default all.
+    #[prost(enumeration = "ScopeMode", tag = "3")]
+    pub windows_server: i32,
+    /// Domain controllers; default off. Needs Windows Server on; only tagged ones count when Windows Server has only tagged
+    /// ones.
+    #[prost(enumeration = "ScopeMode", tag = "4")]
+    pub domain_controllers: i32,
+    /// Linux; default all.
+    #[prost(enumeration = "ScopeMode", tag = "5")]
+    pub linux: i32,
+    /// macOS; default all.
+    #[prost(enumeration = "ScopeMode", tag = "6")]
+    pub macos: i32,
+    /// The tag of tagged devices, 1 to 200 characters; default `MDE-Management`.
+    #[prost(string, tag = "7")]
+    pub tag: ::prost::alloc::string::String,
+    /// Whether tags that a device set itself count; default no.
+    #[prost(bool, optional, tag = "8")]
+    pub trust_device_tags: ::core::option::Option<bool>,
+    /// Whether this channel may manage at all (the original's Intune-side switch); default yes.
+    #[prost(bool, optional, tag = "9")]
+    pub allow_channel: ::core::option::Option<bool>,
+    /// Whether Configuration Manager keeps authority over the devices that it manages; default yes.
+    #[prost(bool, optional, tag = "10")]
+    pub config_mgr_authority: ::core::option::Option<bool>,
+    /// Whether devices onboarded through a cloud defender may be managed; default yes.
+    #[prost(bool, optional, tag = "11")]
+    pub include_cloud_defender: ::core::option::Option<bool>,
+    /// What the tenant is entitled to; default without limit.
+    #[prost(message, optional, tag = "12")]
+    pub entitlement: ::core::option::Option<Entitlement>,
+    /// Which platform rules count; default current.
+    #[prost(enumeration = "RulesAsOf", tag = "13")]
+    pub rules_as_of: i32,
+    /// Whether devices show the labels of the behaviour up to 2023-09-25; default no.
+    #[prost(bool, optional, tag = "14")]
+    pub legacy_labels: ::core::option::Option<bool>,
+    /// When it was last changed.
+    #[prost(message, optional, tag = "15")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Changes with every change.
+    #[prost(string, tag = "16")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// What a tenant may use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Entitlement {
+    /// Which product.
+    #[prost(enumeration = "EntitlementKind", tag = "1")]
+    pub kind: i32,
+    /// How many devices may be managed at a time, synthetic registrations included; 0 means no limit.
+    #[prost(uint32, tag = "2")]
+    pub seats: u32,
+    /// How many are managed now. Output only.
+    #[prost(uint32, tag = "3")]
+    pub seats_used: u32,
+}
+/// Whose enforcement scope.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEnforcementScopeRequest {
+    /// Resource name, `tenants/{tenant}/enforcementScope`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A change of the enforcement scope.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateEnforcementScopeRequest {
+    /// The scope: what is unspecified, empty or absent stays as it is.
+    #[prost(message, optional, tag = "1")]
+    pub enforcement_scope: ::core::option::Option<EnforcementScope>,
+    /// Etag the scope must still have; empty means any.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request and count the devices; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// What a change of the enforcement scope does.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateEnforcementScopeResponse {
+    /// The scope after the change.
+    #[prost(message, optional, tag = "1")]
+    pub enforcement_scope: ::core::option::Option<EnforcementScope>,
+    /// How many devices will be managed that are not.
+    #[prost(uint32, tag = "2")]
+    pub devices_gained: u32,
+    /// How many devices will no longer be managed.
+    #[prost(uint32, tag = "3")]
+    pub devices_lost: u32,
+    /// How many get another enrollment code and stay managed or unmanaged.
+    #[prost(uint32, tag = "4")]
+    pub devices_recoded: u32,
+}
+/// Which codes to list.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEnrollmentCodesRequest {}
+/// What an enrollment code means.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrollmentCode {
+    /// Our name, for example `OUT_OF_SCOPE`.
+    #[prost(string, tag = "1")]
+    pub code: ::prost::alloc::string::String,
+    /// Codes of Microsoft Defender for Endpoint that say the same.
+    #[prost(uint32, repeated, tag = "2")]
+    pub defender_codes: ::prost::alloc::vec::Vec<u32>,
+    /// Title for people.
+    #[prost(string, tag = "3")]
+    pub title: ::prost::alloc::string::String,
+    /// What led to it.
+    #[prost(string, tag = "4")]
+    pub cause: ::prost::alloc::string::String,
+    /// What an admin can do.
+    #[prost(string, tag = "5")]
+    pub action: ::prost::alloc::string::String,
+    /// How good or bad it is.
+    #[prost(enumeration = "EnrollmentSeverity", tag = "6")]
+    pub severity: i32,
+}
+/// All enrollment codes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEnrollmentCodesResponse {
+    /// The codes, by name.
+    #[prost(message, repeated, tag = "1")]
+    pub enrollment_codes: ::prost::alloc::vec::Vec<EnrollmentCode>,
+}
+/// Which devices of a kind are in scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ScopeMode {
+    /// Not said: as before, or the default.
+    Unspecified = 0,
+    /// None.
+    Off = 1,
+    /// Those with the tag.
+    Tagged = 2,
+    /// All.
+    All = 3,
+}
+impl ScopeMode {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SCOPE_MODE_UNSPECIFIED",
+            Self::Off => "SCOPE_MODE_OFF",
+            Self::Tagged => "SCOPE_MODE_TAGGED",
+            Self::All => "SCOPE_MODE_ALL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SCOPE_MODE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SCOPE_MODE_OFF" => Some(Self::Off),
+            "SCOPE_MODE_TAGGED" => Some(Self::Tagged),
+            "SCOPE_MODE_ALL" => Some(Self::All),
+            _ => None,
+        }
+    }
+}
+/// Which product a tenant is entitled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EntitlementKind {
+    /// Not said: as before, or `ENDPOINT`.
+    Unspecified = 0,
+    /// Endpoint licences.
+    Endpoint = 1,
+    /// Server licences only: does not qualify.
+    ServersOnly = 2,
+    /// None.
+    None = 3,
+}
+impl EntitlementKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENTITLEMENT_KIND_UNSPECIFIED",
+            Self::Endpoint => "ENTITLEMENT_KIND_ENDPOINT",
+            Self::ServersOnly => "ENTITLEMENT_KIND_SERVERS_ONLY",
+            Self::None => "ENTITLEMENT_KIND_NONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENTITLEMENT_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENTITLEMENT_KIND_ENDPOINT" => Some(Self::Endpoint),
+            "ENTITLEMENT_KIND_SERVERS_ONLY" => Some(Self::ServersOnly),
+            "ENTITLEMENT_KIND_NONE" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+/// Which edition of the platform rules counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RulesAsOf {
+    /// Not said: as before, or the current ones.
+    Unspecified = 0,
+    /// Those of 2023-09.
+    RulesAsOf202309 = 1,
+    /// The current ones.
+    Current = 2,
+}
+impl RulesAsOf {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RULES_AS_OF_UNSPECIFIED",
+            Self::RulesAsOf202309 => "RULES_AS_OF_2023_09",
+            Self::Current => "RULES_AS_OF_CURRENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RULES_AS_OF_UNSPECIFIED" => Some(Self::Unspecified),
+            "RULES_AS_OF_2023_09" => Some(Self::RulesAsOf202309),
+            "RULES_AS_OF_CURRENT" => Some(Self::Current),
+            _ => None,
+        }
+    }
+}
+/// How good or bad an enrollment code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EnrollmentSeverity {
+    /// Not said.
+    Unspecified = 0,
+    /// As it should be.
+    Success = 1,
+    /// Works, and wants a look.
+    Warning = 2,
+    /// As an admin or another authority wants it.
+    Info = 3,
+    /// Something must be mended.
+    Error = 4,
+}
+impl EnrollmentSeverity {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ENROLLMENT_SEVERITY_UNSPECIFIED",
+            Self::Success => "ENROLLMENT_SEVERITY_SUCCESS",
+            Self::Warning => "ENROLLMENT_SEVERITY_WARNING",
+            Self::Info => "ENROLLMENT_SEVERITY_INFO",
+            Self::Error => "ENROLLMENT_SEVERITY_ERROR",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENROLLMENT_SEVERITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "ENROLLMENT_SEVERITY_SUCCESS" => Some(Self::Success),
+            "ENROLLMENT_SEVERITY_WARNING" => Some(Self::Warning),
+            "ENROLLMENT_SEVERITY_INFO" => Some(Self::Info),
+            "ENROLLMENT_SEVERITY_ERROR" => Some(Self::Error),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod enrollment_admin_service_client {
@@ -1019,7 +1870,9 @@ pub mod enrollment_admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists devices in the order they were onboarded.
+        /// Lists devices, filtered and ordered; deleted and merged ones only when the filter asks for them.
+        ///
+        /// Errors: ARGUMENT_INVALID, FILTER_INVALID.
         pub async fn list_devices(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDevicesRequest>,
@@ -1045,6 +1898,248 @@ pub mod enrollment_admin_service_client {
                     GrpcMethod::new(
                         "muster.enroll.v1.EnrollmentAdminService",
                         "ListDevices",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets tags of a device and takes tags off it. Its enrollment is decided again. What is already so is no error.
+        ///
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, ARGUMENT_INVALID.
+        pub async fn tag_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::TagDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/TagDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "TagDevice",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Asks a device to take back what was enforced and to forget this service. The order is signed and expires; the device
+        /// confirms. Asking again replaces an order that expired.
+        ///
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED.
+        pub async fn offboard_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::OffboardDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/OffboardDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "OffboardDevice",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a device here and in identity, and takes it out of all groups. It stays deleted: a device that is still
+        /// running is refused until `AllowReenrollment`. Deleting twice is no error.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        pub async fn delete_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/DeleteDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "DeleteDevice",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets a deleted or offboarded device onboard again.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        pub async fn allow_reenrollment(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AllowReenrollmentRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/AllowReenrollment",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "AllowReenrollment",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists who managed a device and when, oldest first, from the log.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        pub async fn list_authority_intervals(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAuthorityIntervalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuthorityIntervalsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/ListAuthorityIntervals",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "ListAuthorityIntervals",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns the enforcement scope of the tenant.
+        pub async fn get_enforcement_scope(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetEnforcementScopeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnforcementScope>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/GetEnforcementScope",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "GetEnforcementScope",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes the enforcement scope. Exactly the devices whose outcome it changes are decided again.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        pub async fn update_enforcement_scope(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateEnforcementScopeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateEnforcementScopeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/UpdateEnforcementScope",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "UpdateEnforcementScope",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the enrollment codes with cause and action.
+        pub async fn list_enrollment_codes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEnrollmentCodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEnrollmentCodesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.enroll.v1.EnrollmentAdminService/ListEnrollmentCodes",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.enroll.v1.EnrollmentAdminService",
+                        "ListEnrollmentCodes",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1096,12 +2191,80 @@ pub mod enrollment_admin_service_server {
             &self,
             request: tonic::Request<super::GetDeviceRequest>,
         ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status>;
-        /// Lists devices in the order they were onboarded.
+        /// Lists devices, filtered and ordered; deleted and merged ones only when the filter asks for them.
+        ///
+        /// Errors: ARGUMENT_INVALID, FILTER_INVALID.
         async fn list_devices(
             &self,
             request: tonic::Request<super::ListDevicesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        >;
+        /// Sets tags of a device and takes tags off it. Its enrollment is decided again. What is already so is no error.
+        ///
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, ARGUMENT_INVALID.
+        async fn tag_device(
+            &self,
+            request: tonic::Request<super::TagDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status>;
+        /// Asks a device to take back what was enforced and to forget this service. The order is signed and expires; the device
+        /// confirms. Asking again replaces an order that expired.
+        ///
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED.
+        async fn offboard_device(
+            &self,
+            request: tonic::Request<super::OffboardDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status>;
+        /// Deletes a device here and in identity, and takes it out of all groups. It stays deleted: a device that is still
+        /// running is refused until `AllowReenrollment`. Deleting twice is no error.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        async fn delete_device(
+            &self,
+            request: tonic::Request<super::DeleteDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status>;
+        /// Lets a deleted or offboarded device onboard again.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        async fn allow_reenrollment(
+            &self,
+            request: tonic::Request<super::AllowReenrollmentRequest>,
+        ) -> std::result::Result<tonic::Response<super::Device>, tonic::Status>;
+        /// Lists who managed a device and when, oldest first, from the log.
+        ///
+        /// Errors: DEVICE_UNKNOWN.
+        async fn list_authority_intervals(
+            &self,
+            request: tonic::Request<super::ListAuthorityIntervalsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAuthorityIntervalsResponse>,
+            tonic::Status,
+        >;
+        /// Returns the enforcement scope of the tenant.
+        async fn get_enforcement_scope(
+            &self,
+            request: tonic::Request<super::GetEnforcementScopeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnforcementScope>,
+            tonic::Status,
+        >;
+        /// Changes the enforcement scope. Exactly the devices whose outcome it changes are decided again.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        async fn update_enforcement_scope(
+            &self,
+            request: tonic::Request<super::UpdateEnforcementScopeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UpdateEnforcementScopeResponse>,
+            tonic::Status,
+        >;
+        /// Lists the enrollment codes with cause and action.
+        async fn list_enrollment_codes(
+            &self,
+            request: tonic::Request<super::ListEnrollmentCodesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEnrollmentCodesResponse>,
             tonic::Status,
         >;
     }
@@ -1429,6 +2592,399 @@ pub mod enrollment_admin_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.enroll.v1.EnrollmentAdminService/TagDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct TagDeviceSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::TagDeviceRequest>
+                    for TagDeviceSvc<T> {
+                        type Response = super::Device;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TagDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::tag_device(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TagDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/OffboardDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct OffboardDeviceSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::OffboardDeviceRequest>
+                    for OffboardDeviceSvc<T> {
+                        type Response = super::Device;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::OffboardDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::offboard_device(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = OffboardDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/DeleteDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteDeviceSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::DeleteDeviceRequest>
+                    for DeleteDeviceSvc<T> {
+                        type Response = super::Device;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::delete_device(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/AllowReenrollment" => {
+                    #[allow(non_camel_case_types)]
+                    struct AllowReenrollmentSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::AllowReenrollmentRequest>
+                    for AllowReenrollmentSvc<T> {
+                        type Response = super::Device;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AllowReenrollmentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::allow_reenrollment(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AllowReenrollmentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/ListAuthorityIntervals" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAuthorityIntervalsSvc<T: EnrollmentAdminService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::ListAuthorityIntervalsRequest>
+                    for ListAuthorityIntervalsSvc<T> {
+                        type Response = super::ListAuthorityIntervalsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAuthorityIntervalsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::list_authority_intervals(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAuthorityIntervalsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/GetEnforcementScope" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetEnforcementScopeSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::GetEnforcementScopeRequest>
+                    for GetEnforcementScopeSvc<T> {
+                        type Response = super::EnforcementScope;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetEnforcementScopeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::get_enforcement_scope(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetEnforcementScopeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/UpdateEnforcementScope" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateEnforcementScopeSvc<T: EnrollmentAdminService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::UpdateEnforcementScopeRequest>
+                    for UpdateEnforcementScopeSvc<T> {
+                        type Response = super::UpdateEnforcementScopeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateEnforcementScopeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::update_enforcement_scope(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateEnforcementScopeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.enroll.v1.EnrollmentAdminService/ListEnrollmentCodes" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEnrollmentCodesSvc<T: EnrollmentAdminService>(pub Arc<T>);
+                    impl<
+                        T: EnrollmentAdminService,
+                    > tonic::server::UnaryService<super::ListEnrollmentCodesRequest>
+                    for ListEnrollmentCodesSvc<T> {
+                        type Response = super::ListEnrollmentCodesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEnrollmentCodesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as EnrollmentAdminService>::list_enrollment_codes(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEnrollmentCodesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -1481,8 +3037,18 @@ pub struct OnboardingTokenIssued {
     /// How many devices it may onboard.
     #[prost(uint32, tag = "3")]
     pub uses_max: u32,
+    /// Tags that devices get.
+    #[prost(string, repeated, tag = "4")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Platforms it lets in; empty means all.
+    #[prost(enumeration = "Platform", repeated, tag = "5")]
+    pub platforms: ::prost::alloc::vec::Vec<i32>,
+    /// What it is for.
+    #[prost(string, tag = "6")]
+    pub display_name: ::prost::alloc::string::String,
 }
-/// A device came in with an onboarding token. Stands or falls together with that device's `DeviceOnboarded`.
+/// A device may be enrolled with an onboarding token. Stands or falls together with that device's `DeviceOnboarded` or
+/// `EnrollmentPermitted`; a device that is refused uses nothing up.
 /// Aggregate `onboarding_token`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct OnboardingTokenUsed {
@@ -1505,6 +3071,9 @@ pub struct DeviceOnboarded {
     /// What the survey found.
     #[prost(message, optional, tag = "3")]
     pub facts: ::core::option::Option<DeviceFacts>,
+    /// Digest of the facts, as the device sends it with each check-in, 32 bytes.
+    #[prost(bytes = "vec", tag = "4")]
+    pub facts_digest: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a device says of itself changed. Aggregate `enrollment`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1512,8 +3081,12 @@ pub struct DeviceFactsChanged {
     /// The facts, whole.
     #[prost(message, optional, tag = "1")]
     pub facts: ::core::option::Option<DeviceFacts>,
+    /// Digest of the facts, as the device sends it with each check-in, 32 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub facts_digest: ::prost::alloc::vec::Vec<u8>,
 }
-/// A device is enrolled: trust is established, and this channel manages it. Aggregate `enrollment`.
+/// A device is enrolled: trust is established, and this channel manages it. Said again when a device that was refused
+/// for a time comes back under management. Aggregate `enrollment`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrollmentSucceeded {
     /// SPIFFE ID of its certificate.
@@ -1522,14 +3095,101 @@ pub struct EnrollmentSucceeded {
     /// Who manages it from now on.
     #[prost(enumeration = "ManagedBy", tag = "2")]
     pub managed_by: i32,
+    /// Enrollment code: `ENROLLED`, or a warning such as `DUAL_MANAGEMENT`; empty means `ENROLLED`.
+    #[prost(string, tag = "3")]
+    pub code: ::prost::alloc::string::String,
+    /// Version of the tenant's settings that this was decided by.
+    #[prost(uint64, tag = "4")]
+    pub scope_version: u64,
 }
-/// A device may not be enrolled. Aggregate `enrollment`.
+/// A device may not be managed by this channel, or not any more. Its trust, if it has one, stays. Aggregate `enrollment`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnrollmentRefused {
-    /// Error code that says why, for example `PLATFORM_UNSUPPORTED`.
+    /// Enrollment code that says why, for example `OUT_OF_SCOPE`.
     #[prost(string, tag = "1")]
     pub reason: ::prost::alloc::string::String,
-    /// The reason for people.
+    /// The reason for people, with what this device lacks.
     #[prost(string, tag = "2")]
     pub message: ::prost::alloc::string::String,
+    /// Version of the tenant's settings that this was decided by.
+    #[prost(uint64, tag = "3")]
+    pub scope_version: u64,
+}
+/// A device that was refused before trust was established may be enrolled now; it gets its certificate when it next asks.
+/// Aggregate `enrollment`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrollmentPermitted {
+    /// Version of the tenant's settings that this was decided by.
+    #[prost(uint64, tag = "1")]
+    pub scope_version: u64,
+}
+/// Who manages a device changed. A device that was never told of is managed by nobody. Aggregate `enrollment`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ManagementAuthorityChanged {
+    /// Who managed it.
+    #[prost(enumeration = "ManagedBy", tag = "1")]
+    pub from: i32,
+    /// Who manages it from now on.
+    #[prost(enumeration = "ManagedBy", tag = "2")]
+    pub to: i32,
+    /// Enrollment code that led to it.
+    #[prost(string, tag = "3")]
+    pub code: ::prost::alloc::string::String,
+}
+/// Tags of a device changed. Aggregate `enrollment`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceTagged {
+    /// Tags set, sorted.
+    #[prost(string, repeated, tag = "1")]
+    pub added: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Tags taken off, sorted.
+    #[prost(string, repeated, tag = "2")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A device told what had kept it from getting through. Aggregate `enrollment`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeviceTroubleReported {
+    /// What it was.
+    #[prost(message, repeated, tag = "1")]
+    pub troubles: ::prost::alloc::vec::Vec<Trouble>,
+}
+/// An admin asked for a device's offboarding. Aggregate `enrollment`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceOffboardingRequested {
+    /// When the order expires.
+    #[prost(message, optional, tag = "1")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A device confirmed its offboarding. Aggregate `enrollment`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceOffboarded {
+    /// Settings that were taken back.
+    #[prost(string, repeated, tag = "1")]
+    pub reverted_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Settings that stay.
+    #[prost(string, repeated, tag = "2")]
+    pub kept_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Settings that could not be taken back, with the reason.
+    #[prost(string, repeated, tag = "3")]
+    pub failed_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A device was deleted here or in identity. Aggregate `enrollment`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceDeleted {}
+/// A device turned out to be another one that is known already. Aggregate `enrollment`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceMerged {
+    /// The device that lives on, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub into_device_id: ::prost::alloc::vec::Vec<u8>,
+}
+/// An admin lets a deleted or offboarded device onboard again. Aggregate `enrollment`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReenrollmentAllowed {}
+/// An admin changed the enforcement scope. Aggregate `tenant_settings`, of which a tenant has one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnforcementScopeChanged {
+    /// The scope from now on, whole; `name`, `update_time`, `etag` and `seats_used` are left out.
+    #[prost(message, optional, tag = "1")]
+    pub enforcement_scope: ::core::option::Option<EnforcementScope>,
 }

@@ -96,6 +96,9 @@ pub struct Policy {
     /// Changes with every revision.
     #[prost(string, tag = "8")]
     pub etag: ::prost::alloc::string::String,
+    /// What becomes of its settings on a device that it no longer reaches; default revert.
+    #[prost(enumeration = "OnUnassign", tag = "9")]
+    pub on_unassign: i32,
 }
 /// A policy to create.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -103,7 +106,7 @@ pub struct CreatePolicyRequest {
     /// The tenant, `tenants/{tenant}`.
     #[prost(string, tag = "1")]
     pub parent: ::prost::alloc::string::String,
-    /// The policy: `display_name`, `profile` and `settings` are read.
+    /// The policy: `display_name`, `profile`, `settings` and `on_unassign` are read.
     #[prost(message, optional, tag = "2")]
     pub policy: ::core::option::Option<Policy>,
     /// UUID of this request; a repeat with the same id is the same request.
@@ -328,6 +331,39 @@ pub struct SyncDeviceResponse {
     /// Whether the device has a watch open and was hinted; otherwise it syncs at its next check-in.
     #[prost(bool, tag = "1")]
     pub connected: bool,
+}
+/// What becomes of a setting on a device that its policy no longer reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum OnUnassign {
+    /// Not said: revert.
+    Unspecified = 0,
+    /// It is taken back.
+    Revert = 1,
+    /// It stays as it is.
+    Keep = 2,
+}
+impl OnUnassign {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ON_UNASSIGN_UNSPECIFIED",
+            Self::Revert => "ON_UNASSIGN_REVERT",
+            Self::Keep => "ON_UNASSIGN_KEEP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ON_UNASSIGN_UNSPECIFIED" => Some(Self::Unspecified),
+            "ON_UNASSIGN_REVERT" => Some(Self::Revert),
+            "ON_UNASSIGN_KEEP" => Some(Self::Keep),
+            _ => None,
+        }
+    }
 }
 /// What an assignment does with a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1474,6 +1510,26 @@ pub struct PolicyDocument {
     #[prost(message, repeated, tag = "7")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
 }
+/// An order to leave management. A device obeys it only if it names that device and has not expired. Signed in the same
+/// envelope as a policy, with the payload type `application/vnd.muster.offboarding.v1+protobuf`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OffboardingOrder {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The device it is for, 16 bytes.
+    #[prost(bytes = "vec", tag = "2")]
+    pub device_id: ::prost::alloc::vec::Vec<u8>,
+    /// When it was signed.
+    #[prost(message, optional, tag = "3")]
+    pub issue_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// From when on the device must not obey it any more.
+    #[prost(message, optional, tag = "4")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Ids of settings that stay as they are, since their policies say `ON_UNASSIGN_KEEP`; everything else is taken back.
+    #[prost(string, repeated, tag = "5")]
+    pub kept_settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// What a device has.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CheckInRequest {
@@ -1501,6 +1557,10 @@ pub struct CheckInRequest {
     /// Version of the policy in force; 0 when there is none.
     #[prost(uint64, tag = "8")]
     pub applied_version: u64,
+    /// Random id of the machine's boot, 16 bytes (`/proc/sys/kernel/random/boot_id`); empty when it cannot be told. Two boots
+    /// that take turns are two machines.
+    #[prost(bytes = "vec", tag = "9")]
+    pub boot_id: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a device should have.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1514,6 +1574,12 @@ pub struct CheckInResponse {
     /// What the device must do besides.
     #[prost(enumeration = "Directive", tag = "5")]
     pub directive: i32,
+    /// Enrollment code that led to the directive, for example `MANAGED_BY_MDM`; empty when there is none.
+    #[prost(string, tag = "6")]
+    pub directive_code: ::prost::alloc::string::String,
+    /// With `DIRECTIVE_DECOMMISSION`: the order, signed as policies are; its payload is an `OffboardingOrder`.
+    #[prost(message, optional, tag = "7")]
+    pub offboarding_order: ::core::option::Option<SignedPolicy>,
     /// Whether something changed for the device.
     #[prost(oneof = "check_in_response::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<check_in_response::Outcome>,
@@ -1606,6 +1672,8 @@ pub enum Need {
     FullFacts = 1,
     /// Status in full (`ReportStatus`).
     FullReport = 2,
+    /// A new certificate (`RenewCertificate`), before its time.
+    Renewal = 3,
 }
 impl Need {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1617,6 +1685,7 @@ impl Need {
             Self::Unspecified => "NEED_UNSPECIFIED",
             Self::FullFacts => "NEED_FULL_FACTS",
             Self::FullReport => "NEED_FULL_REPORT",
+            Self::Renewal => "NEED_RENEWAL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1625,6 +1694,7 @@ impl Need {
             "NEED_UNSPECIFIED" => Some(Self::Unspecified),
             "NEED_FULL_FACTS" => Some(Self::FullFacts),
             "NEED_FULL_REPORT" => Some(Self::FullReport),
+            "NEED_RENEWAL" => Some(Self::Renewal),
             _ => None,
         }
     }
@@ -1635,10 +1705,13 @@ impl Need {
 pub enum Directive {
     /// Go on.
     Unspecified = 0,
-    /// Another authority manages the device: enforce nothing.
+    /// Another authority manages the device, or nobody may: enforce nothing and take back what was enforced, until a check-in
+    /// says otherwise.
     StandDown = 1,
-    /// Take back what was enforced and forget this service.
+    /// Carry out the offboarding order: take back what was enforced, confirm, and forget this service.
     Decommission = 2,
+    /// Two live sessions use this identity: keep the last good policy; none is given out until an admin resolves it.
+    Quarantine = 3,
 }
 impl Directive {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1650,6 +1723,7 @@ impl Directive {
             Self::Unspecified => "DIRECTIVE_UNSPECIFIED",
             Self::StandDown => "DIRECTIVE_STAND_DOWN",
             Self::Decommission => "DIRECTIVE_DECOMMISSION",
+            Self::Quarantine => "DIRECTIVE_QUARANTINE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1658,6 +1732,7 @@ impl Directive {
             "DIRECTIVE_UNSPECIFIED" => Some(Self::Unspecified),
             "DIRECTIVE_STAND_DOWN" => Some(Self::StandDown),
             "DIRECTIVE_DECOMMISSION" => Some(Self::Decommission),
+            "DIRECTIVE_QUARANTINE" => Some(Self::Quarantine),
             _ => None,
         }
     }
@@ -1756,7 +1831,7 @@ pub mod device_policy_service_client {
         }
         /// Tells what the device has and returns what it should have. Idempotent; the only call that must work.
         ///
-        /// Errors: DEVICE_UNKNOWN, CERTIFICATE_REQUIRED.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED.
         pub async fn check_in(
             &mut self,
             request: impl tonic::IntoRequest<super::CheckInRequest>,
@@ -1830,7 +1905,7 @@ pub mod device_policy_service_server {
     pub trait DevicePolicyService: std::marker::Send + std::marker::Sync + 'static {
         /// Tells what the device has and returns what it should have. Idempotent; the only call that must work.
         ///
-        /// Errors: DEVICE_UNKNOWN, CERTIFICATE_REQUIRED.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_DELETED, CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED.
         async fn check_in(
             &self,
             request: tonic::Request<super::CheckInRequest>,
@@ -2070,6 +2145,9 @@ pub struct PolicyCreated {
     /// What it sets in revision 1, sorted by id.
     #[prost(message, repeated, tag = "3")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
+    /// What becomes of its settings on a device that it no longer reaches; unspecified means revert.
+    #[prost(enumeration = "OnUnassign", tag = "4")]
+    pub on_unassign: i32,
 }
 /// An admin revised a policy. Aggregate `policy`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2083,6 +2161,9 @@ pub struct PolicyRevised {
     /// What it sets from now on, whole, sorted by id.
     #[prost(message, repeated, tag = "3")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
+    /// What becomes of its settings on a device that it no longer reaches; unspecified means revert.
+    #[prost(enumeration = "OnUnassign", tag = "4")]
+    pub on_unassign: i32,
 }
 /// An admin deleted a policy. Aggregate `policy`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2114,3 +2195,19 @@ pub struct PolicyUnassigned {
 /// An admin asked a device to check in at once. Aggregate `sync`, whose id is the device's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicySyncRequested {}
+/// Two boots of one identity took turns in checking in. Aggregate `session`, whose id is the device's.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DuplicateSessionsObserved {
+    /// Boot ids of the two, 16 bytes each.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub boot_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
+}
+/// Devices checked in. One event for all devices of some minutes, never one for a check-in. Aggregate `presence`, of which
+/// a tenant has one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DevicesSeen {
+    /// Ordinals of the devices: a roaring bitmap in the portable serialisation. They were seen up to the event's time and
+    /// after the last event's before it.
+    #[prost(bytes = "vec", tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<u8>,
+}
