@@ -57,6 +57,7 @@ impl State for Policy {
                     display_name: display_name.clone(),
                     profile: profile.clone(),
                     settings: to_settings(settings),
+                    on_unassign: 0,
                 },
             ),
             policy::Event::Revised { revision, display_name, settings, request: _, at: _ } => encoded(
@@ -65,6 +66,7 @@ impl State for Policy {
                     revision: *revision,
                     display_name: display_name.clone(),
                     settings: to_settings(settings),
+                    on_unassign: 0,
                 },
             ),
             policy::Event::Deleted { request: _ } => encoded(kind::POLICY_DELETED, &pb::PolicyDeleted {}),
@@ -75,12 +77,12 @@ impl State for Policy {
         let (request, at) = (request(envelope), envelope.context.time);
         Ok(Some(match envelope.kind.as_str() {
             kind::POLICY_CREATED => {
-                let pb::PolicyCreated { display_name, profile, settings } = decoded(envelope)?;
+                let pb::PolicyCreated { display_name, profile, settings, on_unassign: _ } = decoded(envelope)?;
                 let settings = from_settings(settings)?;
                 policy::Event::Created { display_name, profile, settings, request, at }
             }
             kind::POLICY_REVISED => {
-                let pb::PolicyRevised { revision, display_name, settings } = decoded(envelope)?;
+                let pb::PolicyRevised { revision, display_name, settings, on_unassign: _ } = decoded(envelope)?;
                 let settings = from_settings(settings)?;
                 policy::Event::Revised { revision, display_name, settings, request, at }
             }

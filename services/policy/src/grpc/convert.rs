@@ -65,6 +65,7 @@ pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Poli
         create_time: Some(timestamp(create_time)),
         update_time: Some(timestamp(update_time)),
         etag: etag(revision),
+        on_unassign: 0,
     }
 }
 

@@ -85,6 +85,7 @@ impl DevicePolicyService for Grpc {
             report_digest: _,
             apply_state,
             applied_version,
+            boot_id: _,
         } = request.into_inner();
         let Answer { outcome, stand_down } = self.answer(device, &applied_etag, now).await.map_err(status)?;
         debug!(%device, sequence, apply_state, applied_version, "check-in");
@@ -95,6 +96,8 @@ impl DevicePolicyService for Grpc {
             // Facts and status are other services' to know: they ask for them in their own replies.
             needs: Vec::new(),
             directive: directive.into(),
+            directive_code: String::new(),
+            offboarding_order: None,
         }))
     }
 

@@ -382,7 +382,7 @@ impl View for Fleet {
                 self.onboarded(facts, event, dirty)
             }
             (_, kind::FACTS_CHANGED) => {
-                let enroll::DeviceFactsChanged { facts } = decoded(event)?;
+                let enroll::DeviceFactsChanged { facts, facts_digest: _ } = decoded(event)?;
                 self.onboarded(facts, event, dirty)
             }
             (_, kind::ENROLLMENT_SUCCEEDED) => {
