@@ -92,6 +92,7 @@ impl Grpc {
             endpoints: Some(endpoints),
             first_check_in_time: Some(timestamp(self.clock.now())),
             enrollment_status: convert::status(outcome).into(),
+            ..Default::default()
         });
         position::stamp(&mut response, Service::Enroll, done.position.or(device.position));
         self.metrics.onboarded(device.position.is_none());
@@ -139,14 +140,21 @@ impl DeviceEnrollmentService for Grpc {
         request: Request<pb::ReportFactsRequest>,
     ) -> Result<Response<pb::ReportFactsResponse>, Status> {
         let device = caller::device(&request)?;
-        let pb::ReportFactsRequest { facts } = request.into_inner();
+        let pb::ReportFactsRequest { facts, troubles: _ } = request.into_inner();
         let facts = convert::device_facts(facts)?;
         let facts_digest = facts.digest().to_vec();
         let done = self.commands.report_facts(device, facts).await.map_err(status)?;
         self.metrics.facts_reported(done.position.is_some());
-        let mut response = Response::new(pb::ReportFactsResponse { facts_digest });
+        let mut response = Response::new(pb::ReportFactsResponse { facts_digest, ..Default::default() });
         position::stamp(&mut response, Service::Enroll, done.position);
         Ok(response)
+    }
+
+    async fn confirm_offboarding(
+        &self,
+        _: Request<pb::ConfirmOffboardingRequest>,
+    ) -> Result<Response<pb::ConfirmOffboardingResponse>, Status> {
+        Err(Status::unimplemented("not there yet"))
     }
 }
 
@@ -157,7 +165,7 @@ impl EnrollmentAdminService for Grpc {
         request: Request<pb::CreateOnboardingTokenRequest>,
     ) -> Result<Response<pb::CreateOnboardingTokenResponse>, Status> {
         let actor = Actor::admin(&caller::admin(&request)?);
-        let pb::CreateOnboardingTokenRequest { parent, ttl, uses_max, request_id, validate_only } =
+        let pb::CreateOnboardingTokenRequest { parent, ttl, uses_max, request_id, validate_only, .. } =
             request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let request = request::id(&request_id)?;
@@ -228,9 +236,62 @@ impl EnrollmentAdminService for Grpc {
     ) -> Result<Response<pb::ListDevicesResponse>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ListDevicesRequest { parent, page_size, page_token } = request.into_inner();
+        let pb::ListDevicesRequest { parent, page_size, page_token, .. } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let page = request::numbered_page(page_size, &page_token)?;
         Ok(Response::new(convert::devices(self.queries.devices(tenant, page))?))
+    }
+
+    async fn tag_device(&self, _: Request<pb::TagDeviceRequest>) -> Result<Response<pb::Device>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn offboard_device(
+        &self,
+        _: Request<pb::OffboardDeviceRequest>,
+    ) -> Result<Response<pb::Device>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn delete_device(
+        &self,
+        _: Request<pb::DeleteDeviceRequest>,
+    ) -> Result<Response<pb::Device>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn allow_reenrollment(
+        &self,
+        _: Request<pb::AllowReenrollmentRequest>,
+    ) -> Result<Response<pb::Device>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn list_authority_intervals(
+        &self,
+        _: Request<pb::ListAuthorityIntervalsRequest>,
+    ) -> Result<Response<pb::ListAuthorityIntervalsResponse>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn get_enforcement_scope(
+        &self,
+        _: Request<pb::GetEnforcementScopeRequest>,
+    ) -> Result<Response<pb::EnforcementScope>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn update_enforcement_scope(
+        &self,
+        _: Request<pb::UpdateEnforcementScopeRequest>,
+    ) -> Result<Response<pb::UpdateEnforcementScopeResponse>, Status> {
+        Err(Status::unimplemented("not there yet"))
+    }
+
+    async fn list_enrollment_codes(
+        &self,
+        _: Request<pb::ListEnrollmentCodesRequest>,
+    ) -> Result<Response<pb::ListEnrollmentCodesResponse>, Status> {
+        Err(Status::unimplemented("not there yet"))
     }
 }

@@ -43,7 +43,7 @@ pub fn react(event: &Envelope) -> Result<Option<Succeed>, String> {
     if event.kind.as_str() != wire::kind::TRUST_ESTABLISHED {
         return Ok(None);
     }
-    let TrustEstablished { kind: _, spiffe_id, key_digest, certificate_serial: _, not_after: _ } =
+    let TrustEstablished { kind: _, spiffe_id, key_digest, certificate_serial: _, not_after: _, .. } =
         wire::decoded(&event.payload)?;
     Ok(Some(Succeed {
         tenant: event.stream.tenant,

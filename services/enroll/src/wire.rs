@@ -9,8 +9,12 @@ use muster_proto::enroll::v1 as pb;
 use muster_types::{Aggregate, DeviceId, Digest, RequestId, TokenId};
 
 use crate::domain::enrollment::{self, Enrollment, ManagedBy};
-use crate::domain::facts::{DeviceFacts, Platform, SecurityProduct};
+use crate::domain::facts::DeviceFacts;
 use crate::domain::onboarding_token::{self, OnboardingToken};
+
+mod facts;
+
+pub use facts::UnreadableFacts;
 
 /// Full names of the payloads.
 pub mod kind {
@@ -48,6 +52,7 @@ impl State for OnboardingToken {
                     secret_hash: secret_hash.to_vec(),
                     expire_time: Some(timestamp(*expire_time)),
                     uses_max: *uses_max,
+                    ..Default::default()
                 },
             ),
             onboarding_token::Event::Used { device, at: _ } => {
@@ -63,7 +68,7 @@ impl State for OnboardingToken {
         let (payload, at) = (&envelope.payload[..], envelope.context.time);
         Ok(Some(match envelope.kind.as_str() {
             kind::TOKEN_ISSUED => {
-                let pb::OnboardingTokenIssued { secret_hash, expire_time, uses_max } = decoded(payload)?;
+                let pb::OnboardingTokenIssued { secret_hash, expire_time, uses_max, .. } = decoded(payload)?;
                 onboarding_token::Event::Issued {
                     secret_hash: digest(&secret_hash, "secret_hash")?,
                     expire_time: moment(required(expire_time, "expire_time").map_err(text)?),
@@ -100,21 +105,31 @@ impl State for Enrollment {
                     onboarding_token_id: token.as_bytes().to_vec(),
                     key_digest: key_digest.to_vec(),
                     facts: Some(facts.clone().into()),
+                    facts_digest: facts.digest().to_vec(),
                 },
             ),
-            enrollment::Event::FactsChanged { facts } => {
-                encoded(kind::FACTS_CHANGED, &pb::DeviceFactsChanged { facts: Some(facts.clone().into()) })
-            }
+            enrollment::Event::FactsChanged { facts } => encoded(
+                kind::FACTS_CHANGED,
+                &pb::DeviceFactsChanged {
+                    facts: Some(facts.clone().into()),
+                    facts_digest: facts.digest().to_vec(),
+                },
+            ),
             enrollment::Event::Succeeded { spiffe_id, managed_by } => encoded(
                 kind::ENROLLMENT_SUCCEEDED,
                 &pb::EnrollmentSucceeded {
                     spiffe_id: spiffe_id.clone(),
                     managed_by: pb::ManagedBy::from(*managed_by).into(),
+                    ..Default::default()
                 },
             ),
             enrollment::Event::Refused { reason, message } => encoded(
                 kind::ENROLLMENT_REFUSED,
-                &pb::EnrollmentRefused { reason: reason.clone(), message: message.clone() },
+                &pb::EnrollmentRefused {
+                    reason: reason.clone(),
+                    message: message.clone(),
+                    ..Default::default()
+                },
             ),
         }
     }
@@ -123,7 +138,8 @@ impl State for Enrollment {
         let payload = &envelope.payload[..];
         Ok(Some(match envelope.kind.as_str() {
             kind::DEVICE_ONBOARDED => {
-                let pb::DeviceOnboarded { onboarding_token_id, key_digest, facts } = decoded(payload)?;
+                let pb::DeviceOnboarded { onboarding_token_id, key_digest, facts, facts_digest: _ } =
+                    decoded(payload)?;
                 enrollment::Event::Onboarded {
                     token: TokenId::from_slice(&onboarding_token_id).map_err(text)?,
                     key_digest: digest(&key_digest, "key_digest")?,
@@ -132,126 +148,21 @@ impl State for Enrollment {
                 }
             }
             kind::FACTS_CHANGED => {
-                let pb::DeviceFactsChanged { facts } = decoded(payload)?;
+                let pb::DeviceFactsChanged { facts, facts_digest: _ } = decoded(payload)?;
                 enrollment::Event::FactsChanged { facts: device_facts(facts)? }
             }
             kind::ENROLLMENT_SUCCEEDED => {
                 let message: pb::EnrollmentSucceeded = decoded(payload)?;
                 let managed_by = message.managed_by();
-                let pb::EnrollmentSucceeded { spiffe_id, managed_by: _ } = message;
+                let pb::EnrollmentSucceeded { spiffe_id, managed_by: _, .. } = message;
                 enrollment::Event::Succeeded { spiffe_id, managed_by: managed_by.try_into().map_err(text)? }
             }
             kind::ENROLLMENT_REFUSED => {
-                let pb::EnrollmentRefused { reason, message } = decoded(payload)?;
+                let pb::EnrollmentRefused { reason, message, .. } = decoded(payload)?;
                 enrollment::Event::Refused { reason, message }
             }
             _ => return Ok(None),
         }))
-    }
-}
-
-/// Facts that cannot be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnreadableFacts {
-    /// The platform is not said, or none this version knows.
-    #[error("platform {0} is not one that can be managed")]
-    Platform(i32),
-    /// The hardware digest is no SHA-256.
-    #[error("hardware_digest: expected 32 bytes, found {0}")]
-    HardwareDigest(usize),
-}
-
-impl From<DeviceFacts> for pb::DeviceFacts {
-    fn from(facts: DeviceFacts) -> Self {
-        let DeviceFacts {
-            platform,
-            hostname,
-            os_id,
-            os_version,
-            os_name,
-            kernel_release,
-            architecture,
-            agent_version,
-            hardware_digest,
-            board_vendor,
-            product_name,
-            security_products,
-        } = facts;
-        Self {
-            platform: pb::Platform::from(platform).into(),
-            hostname,
-            os_id,
-            os_version,
-            os_name,
-            kernel_release,
-            architecture,
-            agent_version,
-            hardware_digest: hardware_digest.to_vec(),
-            board_vendor,
-            product_name,
-            security_products: security_products
-                .into_iter()
-                .map(|SecurityProduct { id, version }| pb::SecurityProduct { id, version })
-                .collect(),
-        }
-    }
-}
-
-impl TryFrom<pb::DeviceFacts> for DeviceFacts {
-    type Error = UnreadableFacts;
-
-    fn try_from(facts: pb::DeviceFacts) -> Result<Self, UnreadableFacts> {
-        let pb::DeviceFacts {
-            platform,
-            hostname,
-            os_id,
-            os_version,
-            os_name,
-            kernel_release,
-            architecture,
-            agent_version,
-            hardware_digest,
-            board_vendor,
-            product_name,
-            security_products,
-        } = facts;
-        Ok(Self {
-            platform: supported(platform).ok_or(UnreadableFacts::Platform(platform))?,
-            hostname,
-            os_id,
-            os_version,
-            os_name,
-            kernel_release,
-            architecture,
-            agent_version,
-            hardware_digest: Digest::try_from(&hardware_digest[..])
-                .map_err(|_| UnreadableFacts::HardwareDigest(hardware_digest.len()))?,
-            board_vendor,
-            product_name,
-            security_products: security_products
-                .into_iter()
-                .map(|pb::SecurityProduct { id, version }| SecurityProduct { id, version })
-                .collect(),
-        })
-    }
-}
-
-impl From<Platform> for pb::Platform {
-    fn from(platform: Platform) -> Self {
-        match platform {
-            Platform::Windows => Self::Windows,
-            Platform::Linux => Self::Linux,
-            Platform::Macos => Self::Macos,
-        }
-    }
-}
-
-fn supported(platform: i32) -> Option<Platform> {
-    match pb::Platform::try_from(platform).ok()? {
-        pb::Platform::Unspecified => None,
-        pb::Platform::Windows => Some(Platform::Windows),
-        pb::Platform::Linux => Some(Platform::Linux),
-        pb::Platform::Macos => Some(Platform::Macos),
     }
 }
 

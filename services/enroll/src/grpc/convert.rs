@@ -32,7 +32,7 @@ pub(super) fn onboard(
     tenant: TenantId,
     request: pb::OnboardRequest,
 ) -> Result<(OnboardDevice, Vec<u8>), Fault> {
-    let pb::OnboardRequest { token, csr_der, facts } = request;
+    let pb::OnboardRequest { token, csr_der, facts, proof: _, troubles: _ } = request;
     let (token, secret) = Secret::presented(token).ok_or(onboarding_token::Error::Unknown)?;
     let facts = device_facts(facts)?;
     let key_digest = signing_request(&csr_der)?.key_digest();
@@ -74,6 +74,7 @@ pub(super) fn devices(Rows { rows, next }: Rows<Device>) -> Result<pb::ListDevic
     Ok(pb::ListDevicesResponse {
         devices: rows.into_iter().map(device).collect::<Result<_, _>>()?,
         next_page_token: numbered_page_token(next),
+        total_size: None,
     })
 }
 
@@ -103,11 +104,12 @@ pub(super) fn device(device: Device) -> Result<pb::Device, Fault> {
         facts: Some(facts),
         managed_by: managed_by.map_or(pb::ManagedBy::Unspecified, Into::into).into(),
         enrollment_status: status(outcome).into(),
-        enrollment_reason: reason.into(),
+        enrollment_code: reason.into(),
         spiffe_id: spiffe_id.into(),
         onboard_time: Some(timestamp(onboard_time)),
         facts_change_time: Some(timestamp(facts_change_time)),
         facts_digest: facts_digest.to_vec(),
+        ..Default::default()
     })
 }
 
@@ -130,6 +132,7 @@ pub(super) fn token(tenant: TenantId, id: TokenId, issued: &Issued) -> pb::Onboa
         uses: *uses,
         revoke_time: revoke_time.map(timestamp),
         last_use_time: last_use_time.map(timestamp),
+        ..Default::default()
     }
 }
 

@@ -36,6 +36,7 @@ impl IdentityClient {
             csr_der,
             correlation_id: device.request.as_bytes().to_vec(),
             causation_id: device.cause.as_bytes().to_vec(),
+            ..Default::default()
         });
         request.extensions_mut().insert(Idempotent);
         let response = self.0.clone().establish_trust(request).await;
