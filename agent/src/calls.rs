@@ -51,6 +51,8 @@ impl Enrollment {
             endpoints,
             first_check_in_time,
             enrollment_status: _,
+            enrollment_code: _,
+            registration_kind: _,
         } = response;
         let malformed = |what: &str| {
             Error::new(ErrorCode::Internal, format!("the server's answer to onboarding has no usable {what}"))
@@ -135,7 +137,13 @@ pub(crate) async fn onboard(
     let facts = survey(config.facts_root.clone()).await?;
     let csr_der = state.certificate_request()?;
     let client = Client::connect(ConnectOptions::new(server, authorities_of(&config)?))?;
-    let request = enroll::OnboardRequest { token, csr_der, facts: Some(facts.clone()) };
+    let request = enroll::OnboardRequest {
+        token,
+        csr_der,
+        facts: Some(facts.clone()),
+        proof: None,
+        troubles: Vec::new(),
+    };
     let response = client.device_enrollment().onboard(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
     let enrollment = Enrollment::read(response.clone(), &config, &state.key()?)?;
@@ -172,10 +180,18 @@ pub(crate) async fn check_in(
         report_digest,
         apply_state: wire::apply_state(apply_state).into(),
         applied_version: applied.map(|(_, version)| version).unwrap_or_default(),
+        boot_id: Vec::new(),
     };
     let response = enrollment.policy.device_policy().check_in(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
-    let policy::CheckInResponse { outcome, next_check_in, needs, directive } = response;
+    let policy::CheckInResponse {
+        outcome,
+        next_check_in,
+        needs,
+        directive,
+        directive_code: _,
+        offboarding_order: _,
+    } = response;
     if directive != i32::from(policy::Directive::Unspecified) {
         tracing::warn!(directive, "the server gave a directive that this agent does not know");
     }
@@ -198,7 +214,7 @@ pub(crate) async fn check_in(
 pub(crate) async fn report_facts(enrollment: Enrollment, root: PathBuf) -> Result<(Vec<u8>, Vec<u8>), Fault> {
     let facts = survey(root).await?;
     let sent = facts.encode_to_vec();
-    let request = enroll::ReportFactsRequest { facts: Some(facts) };
+    let request = enroll::ReportFactsRequest { facts: Some(facts), troubles: Vec::new() };
     let response = enrollment.enroll.device_enrollment().report_facts(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
     Ok((response.facts_digest.to_vec(), sent))

@@ -70,6 +70,7 @@ pub fn survey(root: &Path) -> Survey {
         board_vendor: Some(machine.dmi("board_vendor").unwrap_or_default()),
         product_name: Some(machine.dmi("product_name").unwrap_or_default()),
         security_products: machine.security_products(),
+        ..pb::DeviceFacts::default()
     };
     Survey { facts, gaps }
 }

@@ -73,6 +73,13 @@ impl Server {
 
 #[tonic::async_trait]
 impl enroll_server::DeviceEnrollmentService for Server {
+    async fn confirm_offboarding(
+        &self,
+        _: Request<enroll::ConfirmOffboardingRequest>,
+    ) -> Result<Response<enroll::ConfirmOffboardingResponse>, Status> {
+        Ok(Response::new(enroll::ConfirmOffboardingResponse {}))
+    }
+
     async fn onboard(
         &self,
         request: Request<enroll::OnboardRequest>,
@@ -102,6 +109,7 @@ impl enroll_server::DeviceEnrollmentService for Server {
             }),
             first_check_in_time: None,
             enrollment_status: enroll::EnrollmentStatus::Succeeded.into(),
+            ..enroll::OnboardResponse::default()
         }))
     }
 
@@ -109,7 +117,10 @@ impl enroll_server::DeviceEnrollmentService for Server {
         &self,
         _: Request<enroll::ReportFactsRequest>,
     ) -> Result<Response<enroll::ReportFactsResponse>, Status> {
-        Ok(Response::new(enroll::ReportFactsResponse { facts_digest: vec![1; 32] }))
+        Ok(Response::new(enroll::ReportFactsResponse {
+            facts_digest: vec![1; 32],
+            ..enroll::ReportFactsResponse::default()
+        }))
     }
 }
 
@@ -128,8 +139,7 @@ impl policy_server::DevicePolicyService for Server {
         Ok(Response::new(policy::CheckInResponse {
             outcome: Some(outcome),
             next_check_in: Some(convert::duration(DAY)),
-            needs: Vec::new(),
-            directive: 0,
+            ..policy::CheckInResponse::default()
         }))
     }
 
