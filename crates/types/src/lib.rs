@@ -2,12 +2,14 @@
 //!
 //! Nothing here does I/O or reads a clock; see [`time::Clock`] for how time enters a program.
 
+pub mod hardware;
 pub mod id;
 pub mod name;
 pub mod setting;
 pub mod stream;
 pub mod time;
 
+pub use hardware::{HardwareKey, HardwareKeyKind};
 pub use id::{DeviceId, DirectoryDeviceId, EventId, GroupId, PolicyId, RequestId, TokenId, TrustAnchorId};
 pub use name::{ResourceName, TenantId};
 pub use setting::{SettingId, SettingValue};
