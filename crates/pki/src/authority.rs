@@ -1,26 +1,26 @@
 //! The certificate authority.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use muster_types::{Service, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
-use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls_pki_types::CertificateDer;
 
-use crate::{Csr, SpiffeId, TrustDomain};
+use crate::{Csr, SpiffeId, TrustDomain, serial};
 
-/// Bytes of a serial number: 127 random bits, positive.
-const SERIAL_BYTES: usize = 16;
+/// How far before its issue a certificate begins, for machines whose clocks are behind.
+pub const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// A certificate that was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     /// The certificate in DER.
     pub certificate_der: Vec<u8>,
-    /// Its serial number, big-endian.
+    /// Its serial number: [`serial::SERIAL_BYTES`] bytes that tell when it was issued.
     pub serial: Vec<u8>,
 }
 
@@ -55,17 +55,18 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// Makes an authority for a trust domain: signs a certificate for `key` with itself.
+    /// Makes an authority for a trust domain: signs a certificate for `key` with itself. It begins [`BACKDATE`] before
+    /// `now`.
     ///
     /// # Errors
     /// [`IssueError`].
     pub fn create(
         domain: TrustDomain,
         key: KeyPair,
-        not_before: Timestamp,
+        now: Timestamp,
         not_after: Timestamp,
     ) -> Result<Self, IssueError> {
-        let mut params = params(not_before, not_after, "Muster CA")?;
+        let mut params = params(now, not_after, "Muster CA")?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.subject_alt_names = vec![uri(&format!("spiffe://{domain}"))?];
@@ -99,6 +100,7 @@ impl Authority {
     }
 
     /// Issues a certificate for the key of a request, to be shown by a client. Nothing else of the request is used.
+    /// The serial number tells `now`; the certificate begins [`BACKDATE`] before.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -106,16 +108,17 @@ impl Authority {
         &self,
         csr: &Csr,
         id: &SpiffeId,
-        not_before: Timestamp,
+        now: Timestamp,
         not_after: Timestamp,
     ) -> Result<Issued, IssueError> {
-        let mut params = params(not_before, not_after, "Muster device")?;
+        let mut params = params(now, not_after, "Muster device")?;
         params.subject_alt_names = vec![uri(&id.to_string())?];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, csr.spki_der())
     }
 
-    /// Issues a certificate to a service, to be shown both as a server under the names given and as a client.
+    /// Issues a certificate to a service, to be shown both as a server under the names given and as a client. The serial
+    /// number tells `now`; the certificate begins [`BACKDATE`] before.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -124,10 +127,10 @@ impl Authority {
         service: Service,
         spki_der: &[u8],
         names: &Names,
-        not_before: Timestamp,
+        now: Timestamp,
         not_after: Timestamp,
     ) -> Result<Issued, IssueError> {
-        let mut params = params(not_before, not_after, &format!("Muster {service}"))?;
+        let mut params = params(now, not_after, &format!("Muster {service}"))?;
         let id = SpiffeId::service(self.domain.clone(), service);
         params.subject_alt_names = vec![uri(&id.to_string())?];
         for name in &names.dns {
@@ -158,26 +161,18 @@ pub struct Names {
 }
 
 /// What every certificate of ours has in common.
-fn params(not_before: Timestamp, not_after: Timestamp, name: &str) -> Result<CertificateParams, IssueError> {
+fn params(now: Timestamp, not_after: Timestamp, name: &str) -> Result<CertificateParams, IssueError> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Muster");
     params.distinguished_name.push(DnType::CommonName, name);
-    params.serial_number = Some(serial()?);
+    params.serial_number = Some(SerialNumber::from_slice(&serial::create(now).ok_or(IssueError::Random)?));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     let moment = |at: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + at.since(Timestamp::from_micros(0));
-    params.not_before = moment(not_before);
+    params.not_before = moment(now) - BACKDATE;
     params.not_after = moment(not_after);
     Ok(params)
-}
-
-fn serial() -> Result<SerialNumber, IssueError> {
-    let mut bytes = [0; SERIAL_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| IssueError::Random)?;
-    // Positive, and of the same length always: no leading zero byte to be dropped by an encoder.
-    bytes[0] = bytes[0] & 0x7f | 0x40;
-    Ok(SerialNumber::from_slice(&bytes))
 }
 
 fn uri(text: &str) -> Result<SanType, IssueError> {

@@ -10,6 +10,7 @@ mod files;
 pub mod identity;
 pub mod local;
 pub mod peer;
+pub mod serial;
 pub mod signing;
 pub mod spiffe;
 pub mod tls;

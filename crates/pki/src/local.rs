@@ -42,8 +42,6 @@ const CA_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 const SERVICE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A service's certificate that lasts less than this is renewed at start.
 const SERVICE_RENEWAL: Duration = Duration::from_secs(120 * 24 * 3600);
-/// How far back a certificate begins, for machines whose clocks are behind.
-const BACKDATE: Duration = Duration::from_secs(3600);
 /// Random bytes of the admin token.
 const TOKEN_BYTES: usize = 32;
 
@@ -324,8 +322,8 @@ fn init_authority(dir: &Path, options: &InitOptions) -> Result<Authority, TrustE
                 Some(key) => key,
                 None => create_key(&key_path)?,
             };
-            let (not_before, not_after) = validity(options.now, CA_VALIDITY);
-            let authority = Authority::create(domain.clone(), key, not_before, not_after)?;
+            let authority =
+                Authority::create(domain.clone(), key, options.now, options.now.plus(CA_VALIDITY))?;
             files::write(&cert_path, &pem_of(authority.certificate()), Readers::All)?;
             Ok(authority)
         }
@@ -363,9 +361,9 @@ fn init_service(
     if present.is_some_and(|certs| good(&certs[0])) {
         return Ok(());
     }
-    let (not_before, not_after) = validity(options.now, SERVICE_VALIDITY);
     let spki = key.subject_public_key_info();
-    let issued = authority.issue_service(service, &spki, &names, not_before, not_after)?;
+    let not_after = options.now.plus(SERVICE_VALIDITY);
+    let issued = authority.issue_service(service, &spki, &names, options.now, not_after)?;
     files::write(&cert_path, &pem_of(&issued.certificate_der), Readers::All)
 }
 
@@ -417,11 +415,6 @@ fn create_key(path: &Path) -> Result<KeyPair, TrustError> {
     let key = KeyPair::generate().map_err(IssueError::from)?;
     files::write(path, &key.serialize_pem(), Readers::Owner)?;
     Ok(key)
-}
-
-fn validity(now: Timestamp, length: Duration) -> (Timestamp, Timestamp) {
-    let back = i64::try_from(BACKDATE.as_micros()).unwrap_or(0);
-    (Timestamp::from_micros(now.micros().saturating_sub(back)), now.plus(length))
 }
 
 fn pem_of(der: &[u8]) -> String {

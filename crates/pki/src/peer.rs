@@ -3,15 +3,18 @@
 use muster_types::Timestamp;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::SpiffeId;
 use crate::certificate::uris;
 use crate::spiffe::InvalidSpiffeId;
+use crate::{SpiffeId, serial};
 
 /// Who a certificate, already verified by TLS, speaks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Who.
     pub id: SpiffeId,
+    /// Serial number of the certificate, as [`Issued::serial`](crate::Issued::serial); see
+    /// [`serial::issued_at`](crate::serial::issued_at).
+    pub serial: Vec<u8>,
     /// When the certificate ends. TLS checks it when a session begins, and not when one is resumed.
     pub not_after: Timestamp,
 }
@@ -41,7 +44,7 @@ pub fn identity(certificate_der: &[u8]) -> Result<SpiffeId, PeerError> {
     read(certificate_der).map(|peer| peer.id)
 }
 
-/// Reads who a certificate speaks for, and until when.
+/// Reads who a certificate speaks for, until when, and which one it is.
 ///
 /// # Errors
 /// [`PeerError`] when it is nobody of ours.
@@ -50,5 +53,7 @@ pub fn read(certificate_der: &[u8]) -> Result<Peer, PeerError> {
     let uris = uris(&certificate);
     let [uri] = uris[..] else { return Err(PeerError::NotOneUri { found: uris.len() }) };
     let not_after = certificate.validity().not_after.timestamp();
-    Ok(Peer { id: uri.parse()?, not_after: Timestamp::from_seconds_and_nanos(not_after, 0) })
+    let digits = certificate.raw_serial();
+    let serial = serial::padded(digits).map_or_else(|| digits.to_vec(), Vec::from);
+    Ok(Peer { id: uri.parse()?, serial, not_after: Timestamp::from_seconds_and_nanos(not_after, 0) })
 }

@@ -3,7 +3,6 @@
 mod convert;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::Actor;
@@ -13,7 +12,7 @@ use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::group_service_server::{GroupService, GroupServiceServer};
 use muster_proto::identity::v1::trust_service_server::{TrustService, TrustServiceServer};
 use muster_runtime::{caller, position, request};
-use muster_types::{Clock, GroupId, Service, TenantId, Timestamp};
+use muster_types::{Clock, GroupId, Service, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -24,9 +23,6 @@ use crate::error::{log_status, status};
 use crate::metrics::IdentityMetrics;
 use crate::projection::groups::GroupRow;
 use crate::queries::Queries;
-
-/// How far back a certificate begins, for devices whose clocks are behind.
-const BACKDATE: Duration = Duration::from_secs(5 * 60);
 
 /// What answers calls.
 pub struct Grpc {
@@ -91,11 +87,11 @@ impl TrustService for Grpc {
         caller::service(&request, &[Service::Enroll])?;
         let wish = convert::establish_trust(self.tenant, request.into_inner())?;
         let now = self.clock.now();
-        let (not_before, not_after) = (before(now, BACKDATE), now.plus(CERTIFICATE_VALIDITY));
+        let not_after = now.plus(CERTIFICATE_VALIDITY);
         let id = SpiffeId::device(self.authority.domain().clone(), wish.tenant, wish.device);
         let issued = self
             .authority
-            .issue_device(&wish.csr, &id, not_before, not_after)
+            .issue_device(&wish.csr, &id, now, not_after)
             .map_err(|error: IssueError| status(Fault::new(ErrorCode::Internal, error.to_string())))?;
         let establish = Establish {
             tenant: wish.tenant,
@@ -200,8 +196,4 @@ impl GroupService for Grpc {
         let members = members.ok_or(group::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::members(self.tenant, members)))
     }
-}
-
-fn before(now: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_micros(now.micros().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use x509_parser::prelude::X509Certificate;
 
 use super::*;
-use crate::{SpiffeId, csr, peer};
+use crate::{SpiffeId, csr, peer, serial};
 
 fn mk_dir() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -136,7 +136,9 @@ fn a_device_s_certificate_takes_the_key_of_its_request_and_nothing_else() {
     assert_eq!(read.not_after.seconds_and_nanos().0, now.seconds_and_nanos().0 + 60);
     let (_, certificate) = X509Certificate::from_der(&first.certificate_der).unwrap();
     assert_eq!(certificate.public_key().raw, csr.spki_der());
-    assert_eq!(certificate.raw_serial(), first.serial);
+    assert_eq!(certificate.raw_serial(), &first.serial[1..], "DER drops the leading zero byte");
+    assert_eq!(read.serial, first.serial);
+    assert_eq!(serial::issued_at(&read.serial), Some(now));
     assert!(!certificate.is_ca());
     let names = certificate.subject_alternative_name().unwrap().unwrap();
     assert_eq!(names.value.general_names.len(), 1);

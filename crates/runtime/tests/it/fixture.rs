@@ -16,7 +16,7 @@ use muster_proto::report::v1::device_report_service_server::{
 use muster_proto::report::v1::report_service_server::{ReportService, ReportServiceServer};
 use muster_runtime::server::{self, ServerOptions};
 use muster_runtime::{Metrics, Readiness, ServiceParts, TaskGroup, caller, position};
-use muster_types::{Clock, DeviceId, FixedClock, RequestId, Service, SystemClock, TenantId, Timestamp};
+use muster_types::{Clock, DeviceId, FixedClock, RequestId, Service, SystemClock, TenantId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tonic::service::Routes;
@@ -153,12 +153,11 @@ pub(crate) fn mk_device() -> DeviceId {
 /// A certificate for a device, for a week from now.
 pub(crate) fn mk_identity(trust: &LocalTrust, device: DeviceId) -> Identity {
     let now = SystemClock.now();
-    let before = Timestamp::from_micros(now.micros() - 60_000_000);
     let key = rcgen::KeyPair::generate().unwrap();
     let csr: Csr = csr::parse(&csr::create(&key).unwrap()).unwrap();
     let id = SpiffeId::device(trust.trust_domain().clone(), TenantId::DEFAULT, device);
     let week = Duration::from_secs(7 * 24 * 3600);
-    let issued = trust.authority().unwrap().issue_device(&csr, &id, before, now.plus(week)).unwrap();
+    let issued = trust.authority().unwrap().issue_device(&csr, &id, now, now.plus(week)).unwrap();
     Identity::from_der(vec![issued.certificate_der], key.serialize_der())
 }
 
