@@ -44,6 +44,9 @@ impl State for Registration {
             key_digest: key_digest.to_vec(),
             certificate_serial: certificate_serial.clone(),
             not_after: Some(timestamp(*not_after)),
+            registration: String::new(),
+            join_type: String::new(),
+            hardware_keys: Vec::new(),
         };
         encoded(kind::TRUST_ESTABLISHED, &payload)
     }
@@ -54,7 +57,16 @@ impl State for Registration {
         }
         let message: pb::TrustEstablished = decoded(&envelope.payload)?;
         let kind = message.kind().try_into().map_err(text)?;
-        let pb::TrustEstablished { kind: _, spiffe_id, key_digest, certificate_serial, not_after } = message;
+        let pb::TrustEstablished {
+            kind: _,
+            spiffe_id,
+            key_digest,
+            certificate_serial,
+            not_after,
+            registration: _,
+            join_type: _,
+            hardware_keys: _,
+        } = message;
         Ok(Some(registration::Event::TrustEstablished {
             kind,
             spiffe_id,

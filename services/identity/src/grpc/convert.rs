@@ -28,7 +28,15 @@ pub(super) fn establish_trust(
     served: TenantId,
     request: pb::EstablishTrustRequest,
 ) -> Result<TrustWish, Fault> {
-    let pb::EstablishTrustRequest { tenant, device_id, csr_der, correlation_id, causation_id } = request;
+    let pb::EstablishTrustRequest {
+        tenant,
+        device_id,
+        csr_der,
+        correlation_id,
+        causation_id,
+        proof: _,
+        hardware_keys: _,
+    } = request;
     if tenant != served.as_str() {
         return Err(Fault::invalid_field("tenant", format!("this server serves the tenant {served}")));
     }

@@ -104,6 +104,7 @@ pub(crate) fn wish(number: u128) -> pb::EstablishTrustRequest {
         csr_der: csr::create(&key).expect("a request"),
         correlation_id: vec![1; 16],
         causation_id: vec![2; 16],
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,93 @@
+//! Groups, for admins.
+
+use muster_eventlog::Actor;
+use muster_proto::identity::v1 as pb;
+use muster_proto::identity::v1::group_service_server::GroupService;
+use muster_runtime::{caller, request};
+use tonic::{Request, Response, Status};
+
+use super::{Grpc, convert};
+use crate::commands::{DefineGroup, ModifyMembers, group_id};
+use crate::domain::group;
+use crate::error::status;
+use crate::projection::groups::GroupRow;
+
+#[tonic::async_trait]
+impl GroupService for Grpc {
+    async fn create_group(
+        &self,
+        request: Request<pb::CreateGroupRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let pb::CreateGroupRequest { parent, group, request_id, validate_only } = request.into_inner();
+        let tenant = request::parent(self.tenant, &parent)?;
+        let request = request::id(&request_id)?;
+        let display_name = convert::new_group(group)?;
+        let define = DefineGroup { tenant, request, display_name, validate_only };
+        let done = self.commands.define_group(define, actor, &self.queries).await.map_err(status)?;
+        let response = Response::new(self.group(group_id(tenant, request), &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn get_group(&self, request: Request<pb::GetGroupRequest>) -> Result<Response<pb::Group>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::GetGroupRequest { name } = request.into_inner();
+        let GroupRow { tenant, id, group } = self.known(request::group(self.tenant, "name", &name)?)?;
+        Ok(Response::new(convert::group(tenant, id, &group)))
+    }
+
+    async fn list_groups(
+        &self,
+        request: Request<pb::ListGroupsRequest>,
+    ) -> Result<Response<pb::ListGroupsResponse>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::ListGroupsRequest { parent, page_size, page_token } = request.into_inner();
+        let tenant = request::parent(self.tenant, &parent)?;
+        let page = convert::page_of_groups(page_size, &page_token)?;
+        Ok(Response::new(convert::groups(self.queries.groups(tenant, page))))
+    }
+
+    async fn modify_group_members(
+        &self,
+        request: Request<pb::ModifyGroupMembersRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let change = convert::change_of_members(self.tenant, request.into_inner())?;
+        // A device may have come in a moment ago: only what all of the log does not know is unknown.
+        self.queries.catch_up(self.commands.log()).await.map_err(status)?;
+        let ordinals = |devices: &[_]| {
+            self.queries.ordinals(devices).map_err(|device| convert::unknown_device(self.tenant, device))
+        };
+        let modify = ModifyMembers {
+            tenant: self.tenant,
+            group: change.group,
+            request: change.request,
+            add: ordinals(&change.add)?,
+            remove: ordinals(&change.remove)?,
+            expected: change.expected,
+            validate_only: change.validate_only,
+        };
+        let done = self.commands.modify_members(modify, actor).await.map_err(status)?;
+        if done.position.is_some() {
+            self.metrics.membership_changed();
+        }
+        let response = Response::new(self.group(change.group, &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn list_group_members(
+        &self,
+        request: Request<pb::ListGroupMembersRequest>,
+    ) -> Result<Response<pb::ListGroupMembersResponse>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let pb::ListGroupMembersRequest { name, page_size, page_token } = request.into_inner();
+        let id = request::group(self.tenant, "name", &name)?;
+        let page = request::numbered_page(page_size, &page_token)?;
+        let members = self.queries.members(self.tenant, id, &page);
+        let members = members.ok_or(group::Error::Unknown).map_err(status)?;
+        Ok(Response::new(convert::members(self.tenant, members)))
+    }
+}
