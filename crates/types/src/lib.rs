@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock; see [`time::Clock`] for how time enters a program.
 
+pub mod enrollment;
 pub mod hardware;
 pub mod id;
 pub mod name;
@@ -9,6 +10,7 @@ pub mod setting;
 pub mod stream;
 pub mod time;
 
+pub use enrollment::EnrollmentCode;
 pub use hardware::{HardwareKey, HardwareKeyKind};
 pub use id::{DeviceId, DirectoryDeviceId, EventId, GroupId, PolicyId, RequestId, TokenId, TrustAnchorId};
 pub use name::{ResourceName, TenantId};
