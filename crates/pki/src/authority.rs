@@ -99,7 +99,7 @@ impl Authority {
         &self.certificate
     }
 
-    /// Issues a certificate for the key of a request, to be shown by a client. Nothing else of the request is used.
+    /// Issues an X.509-SVID for the key of a request. Nothing else of the request is used.
     /// The serial number tells `now`; the certificate begins [`BACKDATE`] before.
     ///
     /// # Errors
@@ -113,11 +113,10 @@ impl Authority {
     ) -> Result<Issued, IssueError> {
         let mut params = params(now, not_after, "Muster device")?;
         params.subject_alt_names = vec![uri(&id.to_string())?];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, csr.spki_der())
     }
 
-    /// Issues a certificate to a service, to be shown both as a server under the names given and as a client. The serial
+    /// Issues an X.509-SVID to a service, to be shown both as a server under the names given and as a client. The serial
     /// number tells `now`; the certificate begins [`BACKDATE`] before.
     ///
     /// # Errors
@@ -138,12 +137,17 @@ impl Authority {
             params.subject_alt_names.push(SanType::DnsName(dns));
         }
         params.subject_alt_names.extend(names.ips.iter().copied().map(SanType::IpAddress));
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(params, spki_der)
     }
 
-    fn issue(&self, params: CertificateParams, spki_der: &[u8]) -> Result<Issued, IssueError> {
+    /// Issues a leaf by the profile of an X.509-SVID.
+    fn issue(&self, mut params: CertificateParams, spki_der: &[u8]) -> Result<Issued, IssueError> {
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // The profile wants both. A device cannot pose as a server by it: it has no DNS name and no address.
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
         let key = SubjectPublicKeyInfo::from_der(spki_der)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let serial = params.serial_number.map(|serial| serial.to_bytes()).unwrap_or_default();
@@ -167,8 +171,6 @@ fn params(now: Timestamp, not_after: Timestamp, name: &str) -> Result<Certificat
     params.distinguished_name.push(DnType::OrganizationName, "Muster");
     params.distinguished_name.push(DnType::CommonName, name);
     params.serial_number = Some(SerialNumber::from_slice(&serial::create(now).ok_or(IssueError::Random)?));
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.use_authority_key_identifier_extension = true;
     let moment = |at: Timestamp| rcgen::date_time_ymd(1970, 1, 1) + at.since(Timestamp::from_micros(0));
     params.not_before = moment(now) - BACKDATE;
     params.not_after = moment(not_after);

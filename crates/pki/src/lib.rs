@@ -4,6 +4,7 @@
 //! `ring` does the arithmetic. Nothing here reads a clock: times come with the call.
 
 pub mod authority;
+pub mod bundle;
 mod certificate;
 pub mod csr;
 mod files;
@@ -16,6 +17,7 @@ pub mod spiffe;
 pub mod tls;
 
 pub use authority::{Authority, IssueError, Issued};
+pub use bundle::{BundleError, TrustBundle};
 pub use csr::{Csr, CsrError};
 pub use identity::Identity;
 pub use local::{AdminToken, InitOptions, LocalTrust, TrustError};

@@ -30,6 +30,7 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use crate::authority::Names;
+use crate::bundle::pem_of;
 use crate::certificate::{belongs, domain_of, is_issued_for};
 use crate::files::{self, Readers};
 use crate::identity::certs_from_pem;
@@ -415,17 +416,6 @@ fn create_key(path: &Path) -> Result<KeyPair, TrustError> {
     let key = KeyPair::generate().map_err(IssueError::from)?;
     files::write(path, &key.serialize_pem(), Readers::Owner)?;
     Ok(key)
-}
-
-fn pem_of(der: &[u8]) -> String {
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(64) {
-        pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
 }
 
 #[cfg(test)]
