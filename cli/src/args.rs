@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::command::{catalog, device, error, events, group, log, pki, policy, report, token};
+use crate::command::{
+    catalog, device, error, events, group, loadgen, log, pki, policy, registration, report, scope, token,
+    trust_anchor,
+};
 use crate::quickstart;
 use crate::serve;
 
@@ -25,9 +28,18 @@ pub enum Command {
     /// Onboarding tokens: what a device needs to come in
     #[command(subcommand)]
     Token(token::Command),
-    /// Devices: the inventory, and telling one to check in now
+    /// Devices: the inventory, tags, offboarding, deletion, and telling one to check in now
     #[command(subcommand)]
     Device(device::Command),
+    /// The enforcement scope: which devices this channel may manage, and on what terms
+    #[command(subcommand)]
+    Scope(scope::Command),
+    /// Registrations of devices: what their trust rests on, the directory feed, revocation, clones
+    #[command(subcommand)]
+    Registration(registration::Command),
+    /// Authorities whose certificates prove full registrations
+    #[command(subcommand)]
+    TrustAnchor(trust_anchor::Command),
     /// Groups of devices
     #[command(subcommand)]
     Group(group::Command),
@@ -52,6 +64,9 @@ pub enum Command {
     /// Keys and certificates for services that run apart
     #[command(subcommand)]
     Pki(pki::Command),
+    /// Load on a control plane from made-up devices
+    #[command(subcommand)]
+    Loadgen(loadgen::Command),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -2,17 +2,19 @@
 
 use std::future::Future;
 
-use muster_client::{Client, Idempotent, discover};
+use muster_client::{Client, ConnectOptions, Idempotent, discover};
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::enroll::v1::ListDevicesRequest;
 use muster_proto::enroll::v1::enrollment_admin_service_client::EnrollmentAdminServiceClient;
-use muster_proto::identity::v1::ListGroupsRequest;
 use muster_proto::identity::v1::group_service_client::GroupServiceClient;
+use muster_proto::identity::v1::registration_service_client::RegistrationServiceClient;
+use muster_proto::identity::v1::trust_bundle_service_client::TrustBundleServiceClient;
+use muster_proto::identity::v1::{ListGroupsRequest, ListTrustAnchorsRequest};
 use muster_proto::log::v1::log_service_client::LogServiceClient;
 use muster_proto::policy::v1::ListPoliciesRequest;
 use muster_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use muster_proto::report::v1::report_service_client::ReportServiceClient;
-use muster_types::{Positions, RequestId, Service, TenantId};
+use muster_types::{DirectoryDeviceId, Positions, RequestId, ResourceName, Service, TenantId};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -40,12 +42,11 @@ impl Api {
             Fault::new(ErrorCode::ConfigInvalid, error.to_string()).with_field("--tenant", error.to_string())
         })?;
         let to = |endpoint: Option<&str>| Client::connect(discover::admin(&target.data_dir, endpoint)?);
-        let clients = match target.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
-            Some(endpoints) if endpoints.contains('=') => {
-                let [enroll, identity, policy, report] = apart(endpoints)?;
+        let clients = match endpoints(target)? {
+            Endpoints::Apart([enroll, identity, policy, report]) => {
                 [to(Some(enroll))?, to(Some(identity))?, to(Some(policy))?, to(Some(report))?]
             }
-            endpoint => {
+            Endpoints::One(endpoint) => {
                 let client = to(endpoint)?;
                 std::array::from_fn(|_| client.clone())
             }
@@ -73,6 +74,18 @@ impl Api {
     #[must_use]
     pub fn groups(&self) -> GroupServiceClient<Transport> {
         self.client(Service::Identity).groups()
+    }
+
+    /// Registrations, directory devices and trust anchors.
+    #[must_use]
+    pub fn registrations(&self) -> RegistrationServiceClient<Transport> {
+        self.client(Service::Identity).registrations()
+    }
+
+    /// Certificates of the authorities to trust.
+    #[must_use]
+    pub fn trust_bundle(&self) -> TrustBundleServiceClient<Transport> {
+        self.client(Service::Identity).trust_bundle()
     }
 
     /// Policies and assignments.
@@ -121,8 +134,16 @@ impl Api {
     /// # Errors
     /// `DEVICE_UNKNOWN`; `ARGUMENT_INVALID` when several devices have the host name.
     pub async fn device(&self, text: &str) -> Result<String, Fault> {
+        // A text that a filter cannot quote is no host name either.
+        let quoted = text.replace(['"', '\\'], "");
         self.named(text, &DEVICES, async |page_token| {
-            let request = ListDevicesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let request = ListDevicesRequest {
+                parent: self.parent(),
+                page_size: PAGE_SIZE,
+                page_token,
+                filter: format!("hostname = \"{quoted}\""),
+                order_by: String::new(),
+            };
             let page = self.call(self.enrollment_admin().list_devices(request)).await?;
             let pairs = page.devices.into_iter().map(|it| (it.name, it.facts.unwrap_or_default().hostname));
             Ok((pairs.collect(), page.next_page_token))
@@ -156,6 +177,29 @@ impl Api {
             Ok((pairs.collect(), page.next_page_token))
         })
         .await
+    }
+
+    /// A trust anchor's resource name, from that, its id, or its name.
+    ///
+    /// # Errors
+    /// `TRUST_ANCHOR_UNKNOWN`.
+    pub async fn trust_anchor(&self, text: &str) -> Result<String, Fault> {
+        self.named(text, &TRUST_ANCHORS, async |page_token| {
+            let request = ListTrustAnchorsRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let page = self.call(self.registrations().list_trust_anchors(request)).await?;
+            let pairs = page.trust_anchors.into_iter().map(|it| (it.name, it.display_name));
+            Ok((pairs.collect(), page.next_page_token))
+        })
+        .await
+    }
+
+    /// The resource name of a directory device, from that or from its id in the directory.
+    #[must_use]
+    pub fn directory_device(&self, text: &str) -> String {
+        if text.contains('/') {
+            return text.to_owned();
+        }
+        ResourceName::DirectoryDevice(self.tenant, DirectoryDeviceId::of(self.tenant, text)).to_string()
     }
 
     /// Looks through pages of (resource name, name for people).
@@ -196,6 +240,12 @@ const GROUPS: Collection =
     Collection { collection: "groups", kind: "group", unknown: ErrorCode::GroupUnknown, unique: true };
 const POLICIES: Collection =
     Collection { collection: "policies", kind: "policy", unknown: ErrorCode::PolicyUnknown, unique: true };
+const TRUST_ANCHORS: Collection = Collection {
+    collection: "trustAnchors",
+    kind: "trust anchor",
+    unknown: ErrorCode::TrustAnchorUnknown,
+    unique: true,
+};
 
 fn is_id(text: &str) -> bool {
     text.contains('/') || Uuid::try_parse(text).is_ok()
@@ -211,6 +261,31 @@ fn only(mut found: Vec<String>, unknown: ErrorCode, kind: &str, text: &str) -> R
         (None, _) => {
             Err(Fault::new(unknown, format!("no {kind} has the id or name {text:?}")).with(kind, text))
         }
+    }
+}
+
+/// How to call a service as nobody in particular, as a device does that comes in.
+///
+/// # Errors
+/// As [`Api::connect`].
+pub fn anonymous(target: &Target, service: Service) -> Result<ConnectOptions, Fault> {
+    let endpoint = match endpoints(target)? {
+        Endpoints::Apart(urls) => Some(urls[service as usize - 1]),
+        Endpoints::One(endpoint) => endpoint,
+    };
+    Ok(ConnectOptions { bearer: None, ..discover::admin(&target.data_dir, endpoint)? })
+}
+
+/// Where the four services are.
+enum Endpoints<'a> {
+    One(Option<&'a str>),
+    Apart([&'a str; 4]),
+}
+
+fn endpoints(target: &Target) -> Result<Endpoints<'_>, Fault> {
+    match target.endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
+        Some(endpoints) if endpoints.contains('=') => apart(endpoints).map(Endpoints::Apart),
+        endpoint => Ok(Endpoints::One(endpoint)),
     }
 }
 

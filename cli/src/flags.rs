@@ -29,6 +29,31 @@ pub struct Output {
     pub format: Format,
 }
 
+/// A call that reads.
+#[derive(Debug, Clone, Args)]
+pub struct Read {
+    /// How to find the server
+    #[command(flatten)]
+    pub target: Target,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// A call that changes something.
+#[derive(Debug, Clone, Args)]
+pub struct Write {
+    /// Only check; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to find the server
+    #[command(flatten)]
+    pub target: Target,
+    /// How to print
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// A page of a list.
 #[derive(Debug, Clone, Args)]
 pub struct Page {

@@ -35,6 +35,10 @@ pub fn run() -> ExitCode {
         }
         Command::Token(command) => call(command::token::run(command)),
         Command::Device(command) => call(command::device::run(command)),
+        Command::Scope(command) => call(command::scope::run(command)),
+        Command::Registration(command) => call(command::registration::run(command)),
+        Command::TrustAnchor(command) => call(command::trust_anchor::run(command)),
+        Command::Loadgen(command) => call(command::loadgen::run(command)),
         Command::Group(command) => call(command::group::run(command)),
         Command::Policy(command) => call(command::policy::run(command)),
         Command::Report(command) => call(command::report::run(command)),

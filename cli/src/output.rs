@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// Widest table.
 const TABLE_COLUMNS_MAX: u16 = 100;
+/// What a list shows where an item has nothing; an item shown alone leaves the row out.
+const NOTHING_THERE: &str = "-";
 
 /// Form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -81,11 +83,9 @@ impl Data {
                 print_text(&names.join("\n"))
             }
             Format::Table if self.plural.is_none() => {
-                let rows = self.columns.iter().map(|(heading, pointer)| {
-                    vec![
-                        (*heading).to_owned(),
-                        self.items.first().map_or_else(String::new, |item| cell(item, pointer)),
-                    ]
+                let rows = self.columns.iter().filter_map(|(heading, pointer)| {
+                    let cell = cell(self.items.first()?, pointer);
+                    (cell != NOTHING_THERE).then(|| vec![(*heading).to_owned(), cell])
                 });
                 print_text(&table(&[], rows))
             }
@@ -125,8 +125,8 @@ pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
 #[must_use]
 pub fn cell(item: &Value, pointer: &str) -> String {
     match item.pointer(pointer) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
+        None | Some(Value::Null) => NOTHING_THERE.to_owned(),
+        Some(Value::String(text)) if text.is_empty() => NOTHING_THERE.to_owned(),
         Some(Value::String(text)) => to_the_second(text),
         Some(other) => other.to_string(),
     }

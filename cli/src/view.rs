@@ -1,9 +1,12 @@
 //! Messages of the contract as JSON for people and programs: names as in the contract, enums as lower-case words.
 
-use muster_proto::{convert, enroll, identity, log, policy, report};
+use muster_proto::{convert, log, policy, report};
 use muster_types::SettingValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+pub mod enroll;
+pub mod identity;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -33,107 +36,6 @@ pub fn setting_value(value: Option<&policy::v1::SettingValue>) -> Value {
         .cloned()
         .and_then(|value| SettingValue::try_from(value).ok())
         .map_or(Value::Null, |value| serde_json::to_value(value).unwrap_or(Value::Null))
-}
-
-/// Who manages a device.
-#[must_use]
-pub fn managed_by(device: &enroll::v1::Device) -> String {
-    word(device.managed_by().as_str_name(), "MANAGED_BY_")
-}
-
-/// How a device's enrollment came out.
-#[must_use]
-pub fn enrollment_status(device: &enroll::v1::Device) -> String {
-    word(device.enrollment_status().as_str_name(), "ENROLLMENT_STATUS_")
-}
-
-/// Columns of a device.
-pub const DEVICE: &[(&str, &str)] = &[
-    ("device", "/id"),
-    ("hostname", "/hostname"),
-    ("os", "/os"),
-    ("managed by", "/managed_by"),
-    ("enrollment", "/enrollment_status"),
-    ("onboarded", "/onboard_time"),
-];
-
-/// A device of the inventory.
-#[must_use]
-pub fn device(device: &enroll::v1::Device) -> Value {
-    let facts = device.facts.clone().unwrap_or_default();
-    json!({
-        "name": device.name,
-        "id": id(&device.name),
-        "hostname": facts.hostname,
-        "platform": word(facts.platform().as_str_name(), "PLATFORM_"),
-        "os": facts.os_name,
-        "kernel_release": facts.kernel_release,
-        "architecture": facts.architecture,
-        "agent_version": facts.agent_version,
-        "board_vendor": facts.board_vendor,
-        "product_name": facts.product_name,
-        "security_products": facts.security_products.iter()
-            .map(|product| json!({"id": product.id, "version": product.version})).collect::<Vec<_>>(),
-        "managed_by": managed_by(device),
-        "enrollment_status": enrollment_status(device),
-        "enrollment_reason": device.enrollment_reason,
-        "spiffe_id": device.spiffe_id,
-        "onboard_time": time(device.onboard_time),
-        "facts_change_time": time(device.facts_change_time),
-    })
-}
-
-/// Columns of an onboarding token.
-pub const TOKEN: &[(&str, &str)] = &[
-    ("token", "/id"),
-    ("uses", "/uses"),
-    ("of", "/uses_max"),
-    ("expires", "/expire_time"),
-    ("revoked", "/revoke_time"),
-    ("last used", "/last_use_time"),
-];
-
-/// An onboarding token; `secret` only when it was just made.
-#[must_use]
-pub fn token(token: &enroll::v1::OnboardingToken, secret: Option<&str>) -> Value {
-    let mut value = json!({
-        "name": token.name,
-        "id": id(&token.name),
-        "uses": token.uses,
-        "uses_max": token.uses_max,
-        "create_time": time(token.create_time),
-        "expire_time": time(token.expire_time),
-        "revoke_time": time(token.revoke_time),
-        "last_use_time": time(token.last_use_time),
-    });
-    if let Some(secret) = secret {
-        value["secret"] = json!(secret);
-    }
-    value
-}
-
-/// Columns of a group.
-pub const GROUP: &[(&str, &str)] = &[
-    ("group", "/id"),
-    ("name", "/display_name"),
-    ("kind", "/kind"),
-    ("members", "/member_count"),
-    ("changed", "/membership_change_time"),
-];
-
-/// A group.
-#[must_use]
-pub fn group(group: &identity::v1::Group) -> Value {
-    json!({
-        "name": group.name,
-        "id": id(&group.name),
-        "display_name": group.display_name,
-        "kind": word(group.kind().as_str_name(), "GROUP_KIND_"),
-        "member_count": group.member_count,
-        "create_time": time(group.create_time),
-        "membership_change_time": time(group.membership_change_time),
-        "etag": group.etag,
-    })
 }
 
 /// Columns of a policy.

@@ -189,24 +189,46 @@ impl Deployment {
 
     /// Starts an agent with its own state and root.
     pub(crate) fn agent(&self, name: &str, token: &str) -> Agent {
-        let folder = self.dir.path().join(name);
-        let root = folder.join("root");
+        let root = self.dir.path().join(name).join("root");
+        if !root.exists() {
+            // A machine with a name of its own: what it lacks is as on a real one that lacks it.
+            std::fs::create_dir_all(root.join("etc")).unwrap();
+            std::fs::write(root.join("etc/machine-id"), format!("{:0>32}\n", hex(name))).unwrap();
+        }
+        self.agent_on(&root, name, token)
+    }
+
+    /// Starts an agent with its own state on a root that is there.
+    pub(crate) fn agent_on(&self, root: &Path, name: &str, token: &str) -> Agent {
+        let (folder, root) = (self.dir.path().join(name), root.to_owned());
         let mut command = Command::new(program("muster-agent"));
         command.arg("run").args(["--server", &self.enroll_url(), "--token", token]);
         command.arg("--ca").arg(self.pki().join("ca.pem"));
         command.arg("--root").arg(&root).arg("--state-dir").arg(folder.join("state"));
-        let process = Process::start(command, &self.dir.path().join(format!("{name}.log")));
-        Agent { root, _process: process }
+        let log = self.dir.path().join(format!("{name}.log"));
+        let process = Process::start(command, &log);
+        Agent { root, log, _process: process }
     }
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A running agent.
 pub(crate) struct Agent {
-    root: PathBuf,
+    /// The root of its machine's file system.
+    pub(crate) root: PathBuf,
+    log: PathBuf,
     _process: Process,
 }
 
 impl Agent {
+    /// Whether it has said a word in its log.
+    pub(crate) fn said(&self, word: &str) -> Option<()> {
+        fs::read_to_string(&self.log).unwrap().contains(word).then_some(())
+    }
+
     /// The managed configuration on the device; null when there is none.
     pub(crate) fn managed_configuration(&self) -> Value {
         let path = self.root.join("etc/opt/microsoft/mdatp/managed/mdatp_managed.json");

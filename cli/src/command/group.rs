@@ -120,7 +120,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 validate_only: dry_run,
             };
             let group = api.call(api.groups().create_group(once(request))).await?;
-            Data::one(view::group(&group), view::GROUP).print(output.format)
+            Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
         }
         Command::List { page, target, output } => {
             let api = Api::connect(&target)?;
@@ -130,14 +130,14 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 page_token: page.page_token,
             };
             let reply = api.call(api.groups().list_groups(request)).await?;
-            let items = reply.groups.iter().map(view::group).collect();
-            Data::list("groups", items, reply.next_page_token, view::GROUP).print(output.format)
+            let items = reply.groups.iter().map(view::identity::group).collect();
+            Data::list("groups", items, reply.next_page_token, view::identity::GROUP).print(output.format)
         }
         Command::Get { group, target, output } => {
             let api = Api::connect(&target)?;
             let name = api.group(&group).await?;
             let group = api.call(api.groups().get_group(GetGroupRequest { name })).await?;
-            Data::one(view::group(&group), view::GROUP).print(output.format)
+            Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
         }
         Command::Members { group, page, target, output } => {
             let api = Api::connect(&target)?;
@@ -182,5 +182,5 @@ async fn modify(change: Change, add: bool) -> Result<(), Fault> {
         validate_only: dry_run,
     };
     let group = api.call(api.groups().modify_group_members(once(request))).await?;
-    Data::one(view::group(&group), view::GROUP).print(output.format)
+    Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
 }

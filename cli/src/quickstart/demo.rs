@@ -115,7 +115,8 @@ impl Demo {
         let device = agent_reaches(&mut seen, "onboard", |seen| seen.device.clone()).await?;
         agent_reaches(&mut seen, "open a watch", |seen| seen.connected.then_some(())).await?;
         let request = GetDeviceRequest { name: device.clone() };
-        let shown = view::device(&self.api.call(self.api.enrollment_admin().get_device(request)).await?);
+        let shown =
+            view::enroll::device(&self.api.call(self.api.enrollment_admin().get_device(request)).await?);
         let what = format!("{} ({}) as {}", text(&shown, "hostname"), text(&shown, "os"), text(&shown, "id"));
         let onboard = steps.done("this machine onboarded", &what);
 

@@ -15,7 +15,11 @@ use std::sync::Arc;
 use muster_errors::Fault;
 use muster_proto::enroll::v1::device_enrollment_service_client::DeviceEnrollmentServiceClient;
 use muster_proto::enroll::v1::enrollment_admin_service_client::EnrollmentAdminServiceClient;
+use muster_proto::identity::v1::attestation_service_client::AttestationServiceClient;
+use muster_proto::identity::v1::device_trust_service_client::DeviceTrustServiceClient;
 use muster_proto::identity::v1::group_service_client::GroupServiceClient;
+use muster_proto::identity::v1::registration_service_client::RegistrationServiceClient;
+use muster_proto::identity::v1::trust_bundle_service_client::TrustBundleServiceClient;
 use muster_proto::identity::v1::trust_service_client::TrustServiceClient;
 use muster_proto::log::v1::log_service_client::LogServiceClient;
 use muster_proto::policy::v1::device_policy_service_client::DevicePolicyServiceClient;
@@ -82,6 +86,14 @@ impl Client {
         groups: GroupServiceClient;
         /// Trust in devices; for services.
         trust: TrustServiceClient;
+        /// What a device calls to keep its trust.
+        device_trust: DeviceTrustServiceClient;
+        /// Challenges of attestation.
+        attestation: AttestationServiceClient;
+        /// Registrations, directory devices and trust anchors.
+        registrations: RegistrationServiceClient;
+        /// Certificates of the authorities to trust.
+        trust_bundle: TrustBundleServiceClient;
         /// Policies and assignments.
         policies: PolicyServiceClient;
         /// What a device calls to stay under policy.

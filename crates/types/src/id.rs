@@ -128,6 +128,14 @@ pub fn derive(purpose: &str, sources: &[&[u8]]) -> Uuid {
     Uuid::new_v5(&DERIVED, &bytes)
 }
 
+impl DirectoryDeviceId {
+    /// The id of the device that a tenant's directory knows by an id of its own.
+    #[must_use]
+    pub fn of(tenant: crate::TenantId, directory_id: &str) -> Self {
+        Self(derive("directory-device", &[tenant.as_str().as_bytes(), directory_id.as_bytes()]))
+    }
+}
+
 impl EventId {
     /// The id of the `index`-th event that a request makes.
     #[must_use]
