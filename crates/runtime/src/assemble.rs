@@ -20,7 +20,7 @@ use tracing::info;
 use crate::config::{LogSelection, ServerConfig};
 use crate::process::{Failure, chain};
 use crate::server::{self, Bound, ServerOptions};
-use crate::{Deps, Metrics, Readiness, ServiceParts, TaskGroup, admin, lag};
+use crate::{Deps, Metrics, Readiness, Revocations, ServiceParts, TaskGroup, admin, lag};
 
 /// File in the data directory that says where the server of that directory is.
 pub const ENDPOINT_FILE: &str = "endpoint.json";
@@ -109,7 +109,7 @@ pub async fn start(
     let trust = open_trust(config, clock.as_ref())?;
     let log = open_log(config).await?;
     let shown = parts.first().map_or(Service::Enroll, |part| part.service);
-    let mut built = Vec::new();
+    let (mut built, mut revocations) = (Vec::new(), None);
     for Part { service, build } in parts {
         let deps = Deps {
             log: log.clone(),
@@ -120,13 +120,17 @@ pub async fn start(
             tenant: config.tenant,
             trust: trust.clone(),
         };
+        // One for all, in the store of the first.
+        revocations.get_or_insert_with(|| Revocations::start(&deps));
         built.push(build(deps).await?);
     }
-    let readiness = built.iter().fold(Readiness::always(), |all, part| all.and(part.readiness.clone()));
+    let gate = revocations.as_ref().map_or_else(Readiness::always, Revocations::readiness);
+    let readiness = built.iter().fold(gate, |all, part| all.and(part.readiness.clone()));
     lag::show(readiness.clone(), &metrics);
     let (endpoint, admin_url) = (ports.endpoint(), ports.admin_url());
     let mut options = ServerOptions::new(&trust, shown, clock)?;
     options.log = Some(log.clone());
+    options.revocations = revocations;
     server::start(ports.grpc, built, options, tasks, &metrics)?;
     admin::start(ports.admin, readiness.clone(), tasks, &metrics);
     tell_endpoint(&config.data_dir, &endpoint, &admin_url)?;

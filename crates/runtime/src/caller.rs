@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use muster_errors::{ErrorCode, Fault};
-use muster_types::{DeviceId, Service, TenantId};
+use muster_types::{DeviceId, Service, TenantId, Timestamp};
 use tonic::{Extensions, Request};
+
+use crate::server::Connection;
 
 /// Who calls. The server puts it into the extensions of every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,29 @@ pub enum Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAccepted(pub &'static str);
 
+/// The certificate that a call is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// When it ends.
+    pub not_after: Timestamp,
+}
+
+impl Certificate {
+    /// When it was issued; the epoch where its serial number does not tell.
+    #[must_use]
+    pub fn issued(&self) -> Timestamp {
+        muster_pki::serial::issued_at(&self.serial).unwrap_or_default()
+    }
+}
+
+/// The certificate of ours that a call is made with. A test without a server puts it into the extensions itself.
+#[must_use]
+pub fn certificate(extensions: &Extensions) -> Option<&Certificate> {
+    extensions.get().or_else(|| extensions.get::<Connection>()?.certificate())
+}
+
 /// Who makes this call; nobody when no server said.
 #[must_use]
 pub fn of(extensions: &Extensions) -> Caller {
@@ -45,7 +70,7 @@ pub fn of(extensions: &Extensions) -> Caller {
 pub fn device<T>(request: &Request<T>) -> Result<(TenantId, DeviceId), Fault> {
     match of(request.extensions()) {
         Caller::Device { tenant, device } => Ok((tenant, device)),
-        Caller::Anonymous => Err(certificate(request.extensions(), "a device")),
+        Caller::Anonymous => Err(unproven(request.extensions(), "a device")),
         Caller::Service(_) | Caller::Admin { .. } => Err(denied("a device")),
     }
 }
@@ -80,12 +105,12 @@ pub fn admin_in(extensions: &Extensions) -> Result<Arc<str>, Fault> {
 pub fn service<T>(request: &Request<T>, allowed: &[Service]) -> Result<Service, Fault> {
     match of(request.extensions()) {
         Caller::Service(service) if allowed.contains(&service) => Ok(service),
-        Caller::Anonymous => Err(certificate(request.extensions(), "a service")),
+        Caller::Anonymous => Err(unproven(request.extensions(), "a service")),
         Caller::Service(_) | Caller::Device { .. } | Caller::Admin { .. } => Err(denied("another service")),
     }
 }
 
-fn certificate(extensions: &Extensions, wanted: &str) -> Fault {
+fn unproven(extensions: &Extensions, wanted: &str) -> Fault {
     match extensions.get() {
         Some(NotAccepted(reason)) => {
             Fault::new(ErrorCode::CertificateInvalid, format!("the client certificate {reason}"))

@@ -14,6 +14,7 @@ pub mod position;
 pub mod process;
 pub mod readiness;
 pub mod request;
+pub mod revocation;
 pub mod server;
 pub mod tasks;
 
@@ -24,4 +25,5 @@ pub use deps::{Deps, ServiceParts};
 pub use metrics::Metrics;
 pub use process::Failure;
 pub use readiness::Readiness;
+pub use revocation::Revocations;
 pub use tasks::TaskGroup;

@@ -22,8 +22,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tracing::{error, info};
 
-use crate::{Metrics, ServiceParts, TaskGroup};
+use crate::{Metrics, Revocations, ServiceParts, TaskGroup};
 
+pub(crate) use accept::Connection;
 pub use accept::{CONNECTIONS_MAX, HANDSHAKE_WAIT_MAX};
 pub use listen::{Bound, bind};
 
@@ -51,6 +52,8 @@ pub struct ServerOptions {
     pub clock: Arc<dyn Clock>,
     /// The log, if admins may read the parts' events here.
     pub log: Option<SharedLog>,
+    /// Which certificates were ended before their time; without, none was.
+    pub revocations: Option<Revocations>,
     /// Connections at once; more are closed as they come.
     pub connections_max: usize,
 }
@@ -70,6 +73,7 @@ impl ServerOptions {
             admin_token: trust.admin_token().cloned(),
             clock,
             log: None,
+            revocations: None,
             connections_max: CONNECTIONS_MAX,
         })
     }
@@ -82,13 +86,14 @@ impl ServerOptions {
 /// `INTERNAL` when the compiled contract cannot be read.
 pub fn start(
     bound: Bound,
-    parts: Vec<ServiceParts>,
+    mut parts: Vec<ServiceParts>,
     options: ServerOptions,
     tasks: &TaskGroup,
     metrics: &Metrics,
 ) -> Result<(), Fault> {
-    let ServerOptions { tls, trust_domain, admin_token, clock, log, connections_max } = options;
+    let ServerOptions { tls, trust_domain, admin_token, clock, log, revocations, connections_max } = options;
     let calls = calls::Calls::register(metrics)?;
+    gate(&mut parts, revocations.as_ref());
     let health = health::service(&parts, tasks.stopping().clone());
     let services: Vec<_> = parts.iter().map(|part| part.service).collect();
     let mut routes = merge(parts.into_iter().map(|part| part.routes))
@@ -103,11 +108,12 @@ pub fn start(
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT_MAX))
-        .layer(layer::CallLayer::new(calls, admin_token, clock))
+        .layer(layer::CallLayer::new(calls, admin_token, clock, revocations.clone()))
         .add_routes(routes);
 
     let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
-    let acceptor = accept::Acceptor::new(tls, trust_domain, connections_max, tasks.clone(), metrics);
+    let acceptor =
+        accept::Acceptor::new(tls, trust_domain, revocations, connections_max, tasks.clone(), metrics);
     info!(address = %bound.local_addr(), "taking calls");
     tasks.spawn("accept", acceptor.run(bound, sender));
     let stopping = tasks.stopping().clone();
@@ -119,6 +125,18 @@ pub fn start(
         }
     });
     Ok(())
+}
+
+/// Health tells of no part that it serves before revoked devices can be told from others.
+fn gate(parts: &mut [ServiceParts], revocations: Option<&Revocations>) {
+    let Some(revocations) = revocations else { return };
+    for part in parts {
+        let revocations = revocations.clone();
+        part.readiness = std::mem::take(&mut part.readiness).check("revocations", move || {
+            let behind = || "catching up".to_owned();
+            revocations.caught_up().then_some(()).ok_or_else(behind)
+        });
+    }
 }
 
 fn unusable(error: &(dyn std::error::Error + 'static)) -> Fault {

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use muster_pki::{SpiffeId, TrustDomain, peer};
-use muster_types::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,7 +24,9 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use super::Bound;
-use crate::{Caller, Metrics, TaskGroup};
+use crate::caller::Certificate;
+use crate::revocation::{Held, Link};
+use crate::{Caller, Metrics, Revocations, TaskGroup};
 
 /// Connections a process holds; it may open 20,000 files on a usual machine, and the log needs some.
 pub const CONNECTIONS_MAX: usize = 16_000;
@@ -41,15 +42,34 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 pub(super) enum Peer {
     /// Showed no certificate.
     Unknown,
-    /// Showed one of ours, which ends at that moment.
-    Known(Caller, Timestamp),
+    /// Showed one of ours.
+    Known(Known),
     /// Showed one that names nobody of ours.
     Refused(&'static str),
 }
 
+/// Who showed a certificate of ours.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) caller: Caller,
+    pub(super) certificate: Certificate,
+    /// Where a device's certificate stands; nobody asks that of services.
+    pub(super) link: Option<Arc<Link>>,
+}
+
 /// What every call on a connection is given.
 #[derive(Debug, Clone)]
-pub(super) struct Connection(pub(super) Arc<Peer>);
+pub(crate) struct Connection(pub(super) Arc<Peer>);
+
+impl Connection {
+    /// The certificate of ours that was shown.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match &*self.0 {
+            Peer::Known(known) => Some(&known.certificate),
+            Peer::Unknown | Peer::Refused(_) => None,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
@@ -60,6 +80,7 @@ struct Outcome {
 pub(super) struct Acceptor {
     tls: TlsAcceptor,
     domain: TrustDomain,
+    revocations: Option<Revocations>,
     places: Arc<Semaphore>,
     tasks: TaskGroup,
     open: Gauge,
@@ -70,6 +91,7 @@ impl Acceptor {
     pub(super) fn new(
         tls: Arc<ServerConfig>,
         domain: TrustDomain,
+        revocations: Option<Revocations>,
         connections_max: usize,
         tasks: TaskGroup,
         metrics: &Metrics,
@@ -81,7 +103,7 @@ impl Acceptor {
             registry.register("connections", help, outcomes.clone());
         });
         let places = Arc::new(Semaphore::new(connections_max));
-        Self { tls: TlsAcceptor::from(tls), domain, places, tasks, open, outcomes }
+        Self { tls: TlsAcceptor::from(tls), domain, revocations, places, tasks, open, outcomes }
     }
 
     /// Takes connections until the group stops.
@@ -144,9 +166,22 @@ impl Acceptor {
             _ => "full",
         });
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
-        let peer = certificate.map_or(Peer::Unknown, |der| identify(der, &self.domain));
+        let mut peer = certificate.map_or(Peer::Unknown, |der| identify(der, &self.domain));
+        let held = self.hold(&mut peer);
         self.open.inc();
-        Io { stream, connection: Connection(Arc::new(peer)), open: self.open.clone(), _place: place }
+        let connection = Connection(Arc::new(peer));
+        Io { stream, connection, held, open: self.open.clone(), _place: place }
+    }
+
+    /// Registers a device's connection, so that it ends with its certificate.
+    fn hold(&self, peer: &mut Peer) -> Option<Held> {
+        let Peer::Known(Known { caller: Caller::Device { tenant: _, device }, certificate, link }) = peer
+        else {
+            return None;
+        };
+        let held = self.revocations.as_ref()?.register(*device, certificate.issued());
+        *link = Some(held.link().clone());
+        Some(held)
     }
 
     fn count(&self, outcome: &'static str) {
@@ -165,13 +200,15 @@ fn identify(certificate: &[u8], domain: &TrustDomain) -> Peer {
         SpiffeId::Device { domain: _, tenant, device } => Caller::Device { tenant, device },
         SpiffeId::Service { domain: _, service } => Caller::Service(service),
     };
-    Peer::Known(caller, read.not_after)
+    let certificate = Certificate { serial: read.serial, not_after: read.not_after };
+    Peer::Known(Known { caller, certificate, link: None })
 }
 
 /// A connection, as the server reads and writes it.
 pub(super) struct Io {
     stream: TlsStream<TcpStream>,
     connection: Connection,
+    held: Option<Held>,
     open: Gauge,
     _place: OwnedSemaphorePermit,
 }
@@ -196,6 +233,10 @@ impl AsyncRead for Io {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // The end of what the peer says: the server then ends the streams and closes the connection.
+        if self.held.as_ref().is_some_and(|held| held.link().is_closing(context.waker())) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

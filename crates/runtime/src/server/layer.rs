@@ -17,10 +17,10 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, info_span};
 
-use super::accept::{Connection, Peer};
+use super::accept::{Connection, Known, Peer};
 use super::calls::Calls;
-use crate::Caller;
 use crate::caller::NotAccepted;
+use crate::{Caller, Revocations};
 
 /// The name under which holders of the admin token stand in events.
 const ADMIN_NAME: &str = "admin";
@@ -30,6 +30,7 @@ struct Shared {
     token: Option<AdminToken>,
     admin: Caller,
     clock: Arc<dyn Clock>,
+    revocations: Option<Revocations>,
 }
 
 /// Wraps the routes of a server.
@@ -37,9 +38,14 @@ struct Shared {
 pub(super) struct CallLayer(Arc<Shared>);
 
 impl CallLayer {
-    pub(super) fn new(calls: Calls, token: Option<AdminToken>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        calls: Calls,
+        token: Option<AdminToken>,
+        clock: Arc<dyn Clock>,
+        revocations: Option<Revocations>,
+    ) -> Self {
         let admin = Caller::Admin { name: Arc::from(ADMIN_NAME) };
-        Self(Arc::new(Shared { calls, token, admin, clock }))
+        Self(Arc::new(Shared { calls, token, admin, clock, revocations }))
     }
 }
 
@@ -73,7 +79,11 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let began = Instant::now();
-        self.shared.identify(&mut request);
+        if let Err(fault) = self.shared.identify(&mut request) {
+            let response = Status::from(fault).into_http();
+            self.shared.calls.count(request.uri().path(), code(response.headers()), began.elapsed());
+            return Box::pin(async move { Ok(response) });
+        }
         let span = info_span!("call", method = request.uri().path());
         propagate::extract_headers(&span, request.headers());
         let uri = request.uri().clone();
@@ -89,28 +99,37 @@ where
 
 impl Shared {
     /// Says in the request's extensions who calls. The admin token, where it is right, goes before the certificate.
-    fn identify(&self, request: &mut Request<Body>) {
+    ///
+    /// # Errors
+    /// The certificate of the connection was ended, or whether it was is not known yet.
+    fn identify(&self, request: &mut Request<Body>) -> Result<(), Fault> {
         let connection = request.extensions().get::<Connection>().cloned();
         let (caller, problem) = if self.is_admin(request.headers()) {
             (self.admin.clone(), None)
         } else {
-            connection.map_or((Caller::Anonymous, None), |connection| self.caller(&connection.0))
+            connection.map_or(Ok((Caller::Anonymous, None)), |connection| self.caller(&connection.0))?
         };
         request.extensions_mut().insert(caller);
         if let Some(problem) = problem {
             request.extensions_mut().insert(NotAccepted(problem));
         }
+        Ok(())
     }
 
-    fn caller(&self, peer: &Peer) -> (Caller, Option<&'static str>) {
-        match peer {
+    fn caller(&self, peer: &Peer) -> Result<(Caller, Option<&'static str>), Fault> {
+        Ok(match peer {
             Peer::Unknown => (Caller::Anonymous, None),
             Peer::Refused(reason) => (Caller::Anonymous, Some(reason)),
-            Peer::Known(_, not_after) if *not_after < self.clock.now() => {
+            Peer::Known(known) if known.certificate.not_after < self.clock.now() => {
                 (Caller::Anonymous, Some("has expired"))
             }
-            Peer::Known(caller, _) => (caller.clone(), None),
-        }
+            Peer::Known(Known { caller, certificate: _, link }) => {
+                if let (Some(revocations), Some(link)) = (&self.revocations, link) {
+                    revocations.check(link)?;
+                }
+                (caller.clone(), None)
+            }
+        })
     }
 
     fn is_admin(&self, headers: &HeaderMap) -> bool {

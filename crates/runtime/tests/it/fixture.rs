@@ -5,20 +5,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, StreamExt as _};
 use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::kv::MemoryKv;
+use muster_eventlog::log::SharedLog;
+use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::{Append, AppendError, Appended, Envelope, EventLog, ReadError, Subscription};
 use muster_pki::{Csr, Identity, InitOptions, LocalTrust, SpiffeId, csr};
 use muster_proto::enroll::v1 as enroll;
+use muster_proto::policy::v1 as policy;
+use muster_proto::policy::v1::device_policy_service_server::{
+    DevicePolicyService, DevicePolicyServiceServer,
+};
 use muster_proto::report::v1 as pb;
 use muster_proto::report::v1::device_report_service_server::{
     DeviceReportService, DeviceReportServiceServer,
 };
 use muster_proto::report::v1::report_service_server::{ReportService, ReportServiceServer};
 use muster_runtime::server::{self, ServerOptions};
-use muster_runtime::{Metrics, Readiness, ServiceParts, TaskGroup, caller, position};
-use muster_types::{Clock, DeviceId, FixedClock, RequestId, Service, SystemClock, TenantId};
+use muster_runtime::{Deps, Metrics, Readiness, Revocations, ServiceParts, TaskGroup, caller, position};
+use muster_types::{
+    Clock, DeviceId, FixedClock, RequestId, Service, StreamId, SystemClock, TenantId, Timestamp, Version,
+};
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -73,6 +85,56 @@ impl ReportService for Probe {
     }
 }
 
+#[tonic::async_trait]
+impl DevicePolicyService for Probe {
+    async fn check_in(
+        &self,
+        _: Request<policy::CheckInRequest>,
+    ) -> Result<Response<policy::CheckInResponse>, Status> {
+        Err(Status::unimplemented("the probe has no policy"))
+    }
+
+    type WatchStream = BoxStream<'static, Result<policy::WatchResponse, Status>>;
+
+    /// Hints once and stays open.
+    async fn watch(
+        &self,
+        request: Request<policy::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        caller::device(&request)?;
+        let hint = stream::iter([Ok(policy::WatchResponse::default())]);
+        Ok(Response::new(hint.chain(stream::pending()).boxed()))
+    }
+}
+
+/// A log that cannot be followed before its gate gives a permit for each reader.
+#[derive(Debug)]
+struct GatedLog {
+    inner: MemoryLog,
+    gate: Arc<Semaphore>,
+}
+
+impl EventLog for GatedLog {
+    fn append(&self, appends: Vec<Append>) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        self.inner.append(appends)
+    }
+
+    fn read(&self, stream: StreamId, after: Version) -> BoxFuture<'_, Result<Vec<Envelope>, ReadError>> {
+        self.inner.read(stream, after)
+    }
+
+    fn subscribe(&self, service: Service, after: u64) -> BoxFuture<'_, Result<Subscription, ReadError>> {
+        Box::pin(async move {
+            self.gate.acquire().await.unwrap().forget();
+            self.inner.subscribe(service, after).await
+        })
+    }
+
+    fn head(&self, service: Service) -> BoxFuture<'_, Result<u64, ReadError>> {
+        self.inner.head(service)
+    }
+}
+
 /// A server that runs, with its folder of trust.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -81,6 +143,9 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) probe: Probe,
     pub(crate) clock: Arc<FixedClock>,
+    pub(crate) log: SharedLog,
+    pub(crate) gate: Arc<Semaphore>,
+    pub(crate) revocations: Revocations,
     _dir: TempDir,
 }
 
@@ -93,18 +158,45 @@ pub(crate) fn mk_trust() -> (TempDir, LocalTrust) {
 
 /// Starts a server on a free port, with at most this many connections.
 pub(crate) async fn mk_server_for(connections_max: usize) -> Server {
+    let server = mk_server_gated(connections_max, 1).await;
+    while !server.revocations.caught_up() {
+        tokio::task::yield_now().await;
+    }
+    server
+}
+
+/// Starts a server that does not know what was revoked before its gate opens.
+pub(crate) async fn mk_server_behind() -> Server {
+    mk_server_gated(100, 0).await
+}
+
+async fn mk_server_gated(connections_max: usize, permits: usize) -> Server {
     let (dir, trust) = mk_trust();
     let (tasks, metrics, probe) = (TaskGroup::new(), Metrics::default(), Probe::default());
     let clock = Arc::new(FixedClock::at(SystemClock.now()));
     let bound = server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = bound.local_addr();
     let reports = DeviceReportServiceServer::new(probe.clone()).max_decoding_message_size(STATUS_BYTES_MAX);
-    let routes = Routes::new(reports).add_service(ReportServiceServer::new(probe.clone()));
+    let routes = Routes::new(reports)
+        .add_service(ReportServiceServer::new(probe.clone()))
+        .add_service(DevicePolicyServiceServer::new(probe.clone()));
+    let gate = Arc::new(Semaphore::new(permits));
+    let log: SharedLog = Arc::new(GatedLog { inner: MemoryLog::default(), gate: gate.clone() });
+    let revocations = Revocations::start(&Deps {
+        log: log.clone(),
+        kv: Arc::new(MemoryKv::default()),
+        clock: clock.clone(),
+        tasks: tasks.clone(),
+        metrics: metrics.clone(),
+        tenant: TenantId::DEFAULT,
+        trust: trust.clone(),
+    });
     let part = ServiceParts { service: Service::Report, routes, readiness: Readiness::always() };
     let mut options = ServerOptions::new(&trust, Service::Report, clock.clone()).unwrap();
     options.connections_max = connections_max;
+    options.revocations = Some(revocations.clone());
     server::start(bound, vec![part], options, &tasks, &metrics).unwrap();
-    Server { address, trust, tasks, metrics, probe, clock, _dir: dir }
+    Server { address, trust, tasks, metrics, probe, clock, log, gate, revocations, _dir: dir }
 }
 
 /// Starts a server on a free port.
@@ -152,7 +244,11 @@ pub(crate) fn mk_device() -> DeviceId {
 
 /// A certificate for a device, for a week from now.
 pub(crate) fn mk_identity(trust: &LocalTrust, device: DeviceId) -> Identity {
-    let now = SystemClock.now();
+    mk_identity_at(trust, device, SystemClock.now())
+}
+
+/// A certificate for a device, for a week from then.
+pub(crate) fn mk_identity_at(trust: &LocalTrust, device: DeviceId, now: Timestamp) -> Identity {
     let key = rcgen::KeyPair::generate().unwrap();
     let csr: Csr = csr::parse(&csr::create(&key).unwrap()).unwrap();
     let id = SpiffeId::device(trust.trust_domain().clone(), TenantId::DEFAULT, device);

@@ -6,4 +6,5 @@ mod callers;
 mod fixture;
 mod lifecycle;
 mod limits;
+mod revocation;
 mod whole;
