@@ -58,7 +58,7 @@ pub enum Command {
     /// The settings catalogue (offline)
     #[command(subcommand)]
     Catalog(catalog::Command),
-    /// What an error code means and what to do (offline)
+    /// What an error or enrollment code means and what to do (offline)
     #[command(subcommand)]
     Error(error::Command),
     /// Keys and certificates for services that run apart

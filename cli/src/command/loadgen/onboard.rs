@@ -90,15 +90,12 @@ async fn onboard(client: Client, token: String, facts: pb::DeviceFacts) -> Resul
 
 /// A refusal is an outcome; anything else ends the run.
 fn code_of(fault: Fault) -> Result<String, Fault> {
-    match fault.code {
-        ErrorCode::EnrollmentRefused => {
-            Ok(fault.metadata.get("enrollment_code").cloned().unwrap_or_else(|| fault.code.to_string()))
-        }
-        ErrorCode::Overloaded | ErrorCode::DeviceDeleted | ErrorCode::DeadlineExceeded => {
-            Ok(fault.code.to_string())
-        }
-        _ => Err(fault),
+    let outcomes = [ErrorCode::Overloaded, ErrorCode::DeviceDeleted, ErrorCode::DeadlineExceeded];
+    if fault.code == ErrorCode::EnrollmentRefused {
+        let code = fault.metadata.get("enrollment_code");
+        return Ok(code.cloned().unwrap_or_else(|| fault.code.to_string()));
     }
+    if outcomes.contains(&fault.code) { Ok(fault.code.to_string()) } else { Err(fault) }
 }
 
 fn summary(outcomes: &mut [Outcome], took: Duration) -> Value {
@@ -109,9 +106,10 @@ fn summary(outcomes: &mut [Outcome], took: Duration) -> Value {
     let enrolled = by_code.get("ENROLLED").copied().unwrap_or_default();
     let by_code = json!(by_code);
     outcomes.sort_by_key(|outcome| outcome.took);
-    let millis = |share: f64| {
-        let at = ((outcomes.len() as f64 * share) as usize).min(outcomes.len().saturating_sub(1));
-        outcomes.get(at).map_or(0.0, |outcome| (outcome.took.as_secs_f64() * 10_000.0).round() / 10.0)
+    let millis = |percent: usize| {
+        outcomes
+            .get(outcomes.len() * percent / 100)
+            .map_or(0.0, |outcome| (outcome.took.as_secs_f64() * 10_000.0).round() / 10.0)
     };
     let seconds = took.as_secs_f64();
     json!({
@@ -119,9 +117,9 @@ fn summary(outcomes: &mut [Outcome], took: Duration) -> Value {
         "enrolled": enrolled,
         "outcomes": by_code,
         "seconds": (seconds * 1_000.0).round() / 1_000.0,
-        "per_second": (outcomes.len() as f64 / seconds).round(),
-        "p50_ms": millis(0.50),
-        "p99_ms": millis(0.99),
+        "per_second": (f64::from(u32::try_from(outcomes.len()).unwrap_or(u32::MAX)) / seconds).round(),
+        "p50_ms": millis(50),
+        "p99_ms": millis(99),
     })
 }
 
