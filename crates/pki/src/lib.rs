@@ -11,6 +11,7 @@ mod files;
 pub mod identity;
 pub mod local;
 pub mod peer;
+pub mod proof;
 pub mod serial;
 pub mod signing;
 pub mod spiffe;
