@@ -75,7 +75,8 @@ impl Device {
             hardware_digest: vec![1; 32],
             ..DeviceFacts::default()
         };
-        let request = OnboardRequest { token, csr_der: muster_pki::csr::create(&key)?, facts: Some(facts) };
+        let csr_der = muster_pki::csr::create(&key)?;
+        let request = OnboardRequest { token, csr_der, facts: Some(facts), ..OnboardRequest::default() };
         let reply = anonymous.device_enrollment().onboard(request).await?.into_inner();
         let chain: String = reply.certificate_chain_der.iter().map(|der| pem(der)).collect();
         let authority = std::fs::read_to_string(data_dir.join("pki/ca.pem"))?;

@@ -8,6 +8,7 @@ mod events;
 mod fleet;
 mod jetstream;
 mod measure;
+mod onboard;
 mod replay;
 
 use clap::Parser;
@@ -30,6 +31,8 @@ enum Bench {
     Checkin,
     /// Assignment to applied on a watching agent
     Convergence,
+    /// Onboarding, 64 at once, against handshake + signing + append
+    Onboard,
 }
 
 #[derive(Debug, Parser)]
@@ -48,7 +51,8 @@ fn main() -> anyhow::Result<()> {
     let Arguments { benches, rounds } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     println!("{}", Row::heading());
-    let all = [Bench::Append, Bench::Jetstream, Bench::Replay, Bench::Checkin, Bench::Convergence];
+    let all =
+        [Bench::Append, Bench::Jetstream, Bench::Replay, Bench::Checkin, Bench::Convergence, Bench::Onboard];
     let mut missed = 0;
     for bench in all.into_iter().filter(|bench| benches.is_empty() || benches.contains(bench)) {
         let row = runtime.block_on(async {
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::Replay => replay::run(rounds).await,
                 Bench::Checkin => checkin::run(rounds).await,
                 Bench::Convergence => convergence::run().await,
+                Bench::Onboard => onboard::run(rounds).await,
             }
         })?;
         println!("{row}");
