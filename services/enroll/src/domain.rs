@@ -4,3 +4,7 @@ pub mod enrollment;
 pub mod facts;
 pub mod onboarding;
 pub mod onboarding_token;
+pub mod scope;
+pub mod tags;
+pub mod trouble;
+pub mod verdict;

@@ -13,8 +13,10 @@ use crate::domain::facts::DeviceFacts;
 use crate::domain::onboarding_token::{self, OnboardingToken};
 
 mod facts;
+mod scope;
 
 pub use facts::UnreadableFacts;
+pub use scope::{UnreadableScope, scope_over};
 
 /// Full names of the payloads.
 pub mod kind {
@@ -226,7 +228,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::facts::tests::a_linux_device;
+    use crate::domain::facts::tests::the_first_linux_device as a_linux_device;
 
     const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 

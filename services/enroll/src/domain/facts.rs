@@ -1,15 +1,18 @@
 //! What a device says of itself, and the digest by which both sides tell whether it changed.
 
-use muster_types::Digest;
-use sha2::{Digest as _, Sha256};
+mod check;
+mod digest;
+#[cfg(test)]
+pub(crate) mod tests;
 
-/// Longest text in the facts, in bytes.
-pub const TEXT_BYTES_MAX: usize = 255;
-/// Most security products that facts may name.
-pub const SECURITY_PRODUCTS_MAX: usize = 64;
+use muster_types::{Digest, HardwareKey};
+
+pub use check::{
+    DEVICE_TAGS_MAX, INSTALLED_UPDATES_MAX, InvalidFacts, SECURITY_PRODUCTS_MAX, TEXT_BYTES_MAX,
+};
 
 /// Operating system family of a device that can be managed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Platform {
     /// Windows client or server.
     Windows,
@@ -17,6 +20,58 @@ pub enum Platform {
     Linux,
     /// macOS.
     Macos,
+}
+
+/// Place of a device in a directory domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum DomainRole {
+    /// In no domain.
+    Workgroup = 1,
+    /// Member of a domain.
+    DomainJoined = 2,
+    /// Domain controller.
+    DomainController = 3,
+}
+
+/// Language mode of PowerShell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum LanguageMode {
+    /// Everything is allowed.
+    Full = 1,
+    /// This channel does not work.
+    Constrained = 2,
+}
+
+/// Which MDM manages a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum MdmProvider {
+    /// None. A stub enrollment of the light channel alone is none.
+    None = 1,
+    /// Microsoft Intune.
+    Intune = 2,
+    /// Another.
+    Other = 3,
+}
+
+/// A device's MDM enrollment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mdm {
+    /// Which service manages it; `None` when that could not be told.
+    pub provider: Option<MdmProvider>,
+    /// The service's name as the device states it; empty when there is none.
+    pub name: String,
+}
+
+/// The Configuration Manager client of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigMgr {
+    /// Whether it is installed and assigned to a site.
+    pub present: bool,
+    /// Whether it manages endpoint protection on the device.
+    pub manages_endpoint_protection: bool,
 }
 
 /// A security product found on a device.
@@ -28,7 +83,8 @@ pub struct SecurityProduct {
     pub version: String,
 }
 
-/// What the survey of a device found. An empty text was not collected; `Some("")` is absent on the device.
+/// What the survey of a device found. An empty text or list and `None` were not collected; `Some("")` is absent on the
+/// device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceFacts {
     /// Operating system family.
@@ -55,192 +111,73 @@ pub struct DeviceFacts {
     pub product_name: Option<String>,
     /// Security products found installed, in any order.
     pub security_products: Vec<SecurityProduct>,
-}
-
-/// Facts out of bounds.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct InvalidFacts {
-    /// Which field, as the contract names it.
-    pub field: String,
-    /// What is wrong and what would be right.
-    pub problem: String,
+    /// Windows edition, for example `ServerDatacenter`.
+    pub edition: Option<String>,
+    /// Full build, for example `10.0.19045.2846`.
+    pub os_build: Option<String>,
+    /// Knowledge base ids of installed updates, in any order.
+    pub installed_updates: Vec<String>,
+    /// Windows Server rather than Windows client.
+    pub server_os: Option<bool>,
+    /// Place in a directory domain.
+    pub domain_role: Option<DomainRole>,
+    /// Windows Server without the desktop.
+    pub server_core: Option<bool>,
+    /// Server Core with the App Compatibility feature on demand.
+    pub app_compatibility: Option<bool>,
+    /// Virtual desktop that is thrown away after use.
+    pub non_persistent_vdi: Option<bool>,
+    /// Session host of Azure Virtual Desktop.
+    pub azure_virtual_desktop: Option<bool>,
+    /// Language mode of PowerShell.
+    pub language_mode: Option<LanguageMode>,
+    /// The MDM enrollment; `None` when it was not looked for.
+    pub mdm: Option<Mdm>,
+    /// The Configuration Manager client; `None` when it was not looked for.
+    pub config_mgr: Option<ConfigMgr>,
+    /// Whether the sensor was onboarded through a cloud defender.
+    pub onboarded_through_cloud_defender: Option<bool>,
+    /// Tags set on the device itself, in any order.
+    pub device_tags: Vec<String>,
+    /// Whether Windows Server 2012 R2 or 2016 runs the unified agent.
+    pub unified_agent: Option<bool>,
+    /// Digests by which the same hardware is recognised, in any order.
+    pub hardware_keys: Vec<HardwareKey>,
 }
 
 impl DeviceFacts {
-    /// Checks lengths and counts.
-    ///
-    /// # Errors
-    /// [`InvalidFacts`] naming the first field that is out of bounds.
-    pub fn check(&self) -> Result<(), InvalidFacts> {
-        let texts = [
-            ("hostname", &self.hostname),
-            ("os_id", &self.os_id),
-            ("os_version", &self.os_version),
-            ("os_name", &self.os_name),
-            ("kernel_release", &self.kernel_release),
-            ("architecture", &self.architecture),
-            ("agent_version", &self.agent_version),
-        ];
-        for (field, text) in texts {
-            check_text(field, text)?;
-        }
-        for (field, text) in [("board_vendor", &self.board_vendor), ("product_name", &self.product_name)] {
-            text.as_ref().map_or(Ok(()), |text| check_text(field, text))?;
-        }
-        self.check_products()
-    }
-
-    fn check_products(&self) -> Result<(), InvalidFacts> {
-        let found = self.security_products.len();
-        if found > SECURITY_PRODUCTS_MAX {
-            return Err(InvalidFacts {
-                field: "security_products".into(),
-                problem: format!("holds {found} products, the limit is {SECURITY_PRODUCTS_MAX}"),
-            });
-        }
-        for (i, SecurityProduct { id, version }) in self.security_products.iter().enumerate() {
-            let field = |name| format!("security_products[{i}].{name}");
-            if id.is_empty() {
-                return Err(InvalidFacts { field: field("id"), problem: "must not be empty".into() });
-            }
-            check_text(&field("id"), id)?;
-            check_text(&field("version"), version)?;
-        }
-        Ok(())
-    }
-
-    /// The digest of the facts: equal facts give equal digests, whatever order the products were found in.
-    ///
-    /// SHA-256 over `muster.facts.v1` and a zero byte, then the fields in the order of the contract's numbers:
-    /// - the platform as one byte, its number in the contract;
-    /// - a text as its length in bytes (32 bits, big-endian) and its bytes; the hardware digest likewise;
-    /// - an optional text as a zero byte when it was not collected, else a one byte and the text;
-    /// - the security products as their count (32 bits, big-endian) and, sorted by id and version, both texts each.
+    /// Facts of which nothing but the platform and the hardware is known.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        let Self {
+    pub const fn bare(platform: Platform, hardware_digest: Digest) -> Self {
+        Self {
             platform,
-            hostname,
-            os_id,
-            os_version,
-            os_name,
-            kernel_release,
-            architecture,
-            agent_version,
+            hostname: String::new(),
+            os_id: String::new(),
+            os_version: String::new(),
+            os_name: String::new(),
+            kernel_release: String::new(),
+            architecture: String::new(),
+            agent_version: String::new(),
             hardware_digest,
-            board_vendor,
-            product_name,
-            security_products,
-        } = self;
-        let mut canonical = Canonical(Vec::with_capacity(512));
-        canonical.0.extend_from_slice(b"muster.facts.v1\0");
-        canonical.0.push(match platform {
-            Platform::Windows => 1,
-            Platform::Linux => 2,
-            Platform::Macos => 3,
-        });
-        for text in [hostname, os_id, os_version, os_name, kernel_release, architecture, agent_version] {
-            canonical.bytes(text.as_bytes());
-        }
-        canonical.bytes(hardware_digest);
-        canonical.optional(board_vendor.as_deref());
-        canonical.optional(product_name.as_deref());
-        let mut products: Vec<_> = security_products.iter().collect();
-        products.sort_unstable();
-        canonical.length(products.len());
-        for SecurityProduct { id, version } in products {
-            canonical.bytes(id.as_bytes());
-            canonical.bytes(version.as_bytes());
-        }
-        Sha256::digest(&canonical.0).into()
-    }
-}
-
-fn check_text(field: &str, text: &str) -> Result<(), InvalidFacts> {
-    let problem = if text.len() > TEXT_BYTES_MAX {
-        format!("is {} bytes long, the limit is {TEXT_BYTES_MAX}", text.len())
-    } else if text.chars().any(char::is_control) {
-        "must not hold control characters".into()
-    } else {
-        return Ok(());
-    };
-    Err(InvalidFacts { field: field.into(), problem })
-}
-
-/// Bytes that can be read in one way only.
-struct Canonical(Vec<u8>);
-
-impl Canonical {
-    fn length(&mut self, length: usize) {
-        self.0.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.length(bytes.len());
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn optional(&mut self, text: Option<&str>) {
-        self.0.push(u8::from(text.is_some()));
-        if let Some(text) = text {
-            self.bytes(text.as_bytes());
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-
-    pub(crate) fn a_linux_device() -> DeviceFacts {
-        DeviceFacts {
-            platform: Platform::Linux,
-            hostname: "web-01".into(),
-            os_id: "debian".into(),
-            os_version: "12".into(),
-            os_name: "Debian GNU/Linux 12 (bookworm)".into(),
-            kernel_release: "6.1.0-18-amd64".into(),
-            architecture: "x86_64".into(),
-            agent_version: "0.1.0".into(),
-            hardware_digest: [7; 32],
             board_vendor: None,
-            product_name: Some("KVM".into()),
-            security_products: vec![
-                SecurityProduct { id: "mdatp".into(), version: "101.24".into() },
-                SecurityProduct { id: "clamav".into(), version: String::new() },
-            ],
+            product_name: None,
+            security_products: Vec::new(),
+            edition: None,
+            os_build: None,
+            installed_updates: Vec::new(),
+            server_os: None,
+            domain_role: None,
+            server_core: None,
+            app_compatibility: None,
+            non_persistent_vdi: None,
+            azure_virtual_desktop: None,
+            language_mode: None,
+            mdm: None,
+            config_mgr: None,
+            onboarded_through_cloud_defender: None,
+            device_tags: Vec::new(),
+            unified_agent: None,
+            hardware_keys: Vec::new(),
         }
-    }
-
-    #[test]
-    fn the_digest_does_not_depend_on_the_order_of_products() {
-        let mut turned = a_linux_device();
-        turned.security_products.reverse();
-        assert_eq!(turned.digest(), a_linux_device().digest());
-    }
-
-    #[test]
-    fn not_collected_and_absent_have_different_digests() {
-        let absent = DeviceFacts { board_vendor: Some(String::new()), ..a_linux_device() };
-        assert_ne!(absent.digest(), a_linux_device().digest());
-    }
-
-    #[test]
-    fn the_digest_stays_what_it_was() {
-        let hex: String = a_linux_device().digest().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "2d2f6d867b7c774c88869674a1a7ddedcd6f0473944e3656c242546f854312cc");
-    }
-
-    #[test]
-    fn facts_out_of_bounds_are_refused_with_the_field() {
-        let long = DeviceFacts { hostname: "a".repeat(256), ..a_linux_device() };
-        assert_eq!(long.check().map_err(|e| e.field), Err("hostname".into()));
-        let unprintable = DeviceFacts { product_name: Some("\u{7}".into()), ..a_linux_device() };
-        assert_eq!(unprintable.check().map_err(|e| e.field), Err("product_name".into()));
-        let nameless = SecurityProduct { id: String::new(), version: "1".into() };
-        let nameless = DeviceFacts { security_products: vec![nameless], ..a_linux_device() };
-        assert_eq!(nameless.check().map_err(|e| e.field), Err("security_products[0].id".into()));
-        assert_eq!(a_linux_device().check(), Ok(()));
     }
 }
