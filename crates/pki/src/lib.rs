@@ -17,10 +17,10 @@ pub mod signing;
 pub mod spiffe;
 pub mod tls;
 
-pub use authority::{Authority, IssueError, Issued};
+pub use authority::{Authority, AuthorityError, DEVICE_VALIDITY, IssueError, Issued};
 pub use bundle::{BundleError, TrustBundle};
 pub use csr::{Csr, CsrError};
 pub use identity::Identity;
-pub use local::{AdminToken, InitOptions, LocalTrust, TrustError};
+pub use local::{AdminToken, AuthorityFiles, InitOptions, LocalTrust, TrustError};
 pub use signing::{PolicySigner, PolicyVerifier, SignatureError};
 pub use spiffe::{SpiffeId, TrustDomain};

@@ -3,14 +3,18 @@
 //!
 //! | file | holds | needed by |
 //! |---|---|---|
-//! | `ca.pem` | the authority's certificate | everyone |
-//! | `ca.key` | its key | identity |
+//! | `ca.pem` | the authorities' certificates to believe: one, or two while they rotate | everyone |
+//! | `ca.key` | the issuing authority's key | identity |
+//! | `ca-next.key`, `ca.rotation` | while authorities rotate: the next one's key, and since when servers run with it | identity |
 //! | `<service>.pem`, `<service>.key` | a service's certificate and key | that service |
 //! | `admin.token` | the admin token | services with an admin API, the CLI |
 //! | `policy-signing.key` | the key that signs policies | policy |
 //! | `policy-signing.pub` | its public half | enroll, which hands it to devices |
 //!
 //! Keys and the token have mode 0600 and the folder 0700; a key that others may read is refused.
+
+mod authority;
+mod rotation;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -29,16 +33,21 @@ use subtle::ConstantTimeEq as _;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::authority::Names;
+pub use self::authority::AuthorityFiles;
+pub use self::rotation::{
+    AuthorityRole, AuthorityStatus, OVERLAP, RotationError, RotationStage, RotationStatus, RotationStep,
+    ServiceStatus,
+};
+use crate::authority::{AuthorityError, Names};
 use crate::bundle::pem_of;
-use crate::certificate::{belongs, domain_of, is_issued_for};
+use crate::certificate::{belongs, is_issued_for};
 use crate::files::{self, Readers};
 use crate::identity::certs_from_pem;
 use crate::signing::SignatureError;
-use crate::{Authority, Identity, IssueError, PolicySigner, PolicyVerifier, TrustDomain};
+use crate::{
+    Authority, BundleError, Identity, IssueError, PolicySigner, PolicyVerifier, TrustBundle, TrustDomain,
+};
 
-/// How long the authority's certificate lasts.
-const CA_VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long a service's certificate lasts.
 const SERVICE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A service's certificate that lasts less than this is renewed at start.
@@ -101,6 +110,36 @@ pub enum TrustError {
         /// The certificate.
         path: PathBuf,
     },
+    /// The authorities to believe cannot be used.
+    #[error("{path} cannot be used", path = path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
+    },
+    /// The authority given by files of its own cannot be used.
+    #[error("{path} and its key are no authority: {source}", path = path.display())]
+    Authority {
+        /// The certificate.
+        path: PathBuf,
+        /// Why.
+        source: AuthorityError,
+    },
+    /// The authority's certificate is over.
+    #[error("the authority's certificate in {path} ended at {not_after}", path = path.display())]
+    Ended {
+        /// The certificate.
+        path: PathBuf,
+        /// When.
+        not_after: Timestamp,
+    },
+    /// The authority that would issue is none of those to believe.
+    #[error("the authority in {path} is not among those in ca.pem", path = path.display())]
+    NotBelieved {
+        /// The certificate.
+        path: PathBuf,
+    },
     /// A certificate could not be issued.
     #[error("cannot issue a certificate")]
     Issue(#[from] IssueError),
@@ -118,6 +157,8 @@ pub struct InitOptions {
     pub dns_names: Vec<String>,
     /// Addresses the servers are reached by, besides the loopback ones.
     pub ips: Vec<IpAddr>,
+    /// Where the authority's certificate and key are, if not in the folder.
+    pub authority: Option<AuthorityFiles>,
     /// The moment now.
     pub now: Timestamp,
 }
@@ -126,7 +167,13 @@ impl InitOptions {
     /// For `muster.local` and this machine only.
     #[must_use]
     pub fn local(now: Timestamp) -> Self {
-        Self { trust_domain: TrustDomain::local(), dns_names: Vec::new(), ips: Vec::new(), now }
+        Self {
+            trust_domain: TrustDomain::local(),
+            dns_names: Vec::new(),
+            ips: Vec::new(),
+            authority: None,
+            now,
+        }
     }
 
     fn names(&self) -> Names {
@@ -176,8 +223,8 @@ impl fmt::Debug for AdminToken {
 #[derive(Debug)]
 struct Folder {
     dir: PathBuf,
-    domain: TrustDomain,
-    ca: Vec<CertificateDer<'static>>,
+    given: Option<AuthorityFiles>,
+    bundle: TrustBundle,
     authority: Option<Arc<Authority>>,
     signer: Option<Arc<PolicySigner>>,
     policy_key: Option<[u8; 32]>,
@@ -196,13 +243,13 @@ impl LocalTrust {
     pub fn init(dir: &Path, options: &InitOptions) -> Result<Self, TrustError> {
         files::create_dir(dir)?;
         let _lock = files::lock(dir)?;
-        let authority = init_authority(dir, options)?;
+        let authority = authority::init(dir, options)?;
         for service in Service::ALL {
             init_service(dir, &authority, service, options)?;
         }
         init_token(&dir.join("admin.token"))?;
         init_signing(dir)?;
-        Self::open(dir)
+        Self::open_with(dir, options.authority.as_ref())
     }
 
     /// Opens the folder with whatever part of it is there: at least `ca.pem`.
@@ -210,17 +257,41 @@ impl LocalTrust {
     /// # Errors
     /// [`TrustError`].
     pub fn open(dir: &Path) -> Result<Self, TrustError> {
-        let ca_path = dir.join("ca.pem");
-        let ca = read_certs(&ca_path)?.ok_or_else(|| TrustError::Missing { path: ca_path.clone() })?;
-        let domain = domain_of(&ca[0])
-            .ok_or(TrustError::Malformed { path: ca_path, expected: "certificate of a trust domain" })?;
-        let authority = load_authority(dir, &domain, &ca[0])?.map(Arc::new);
+        Self::open_with(dir, None)
+    }
+
+    /// Opens the folder with an authority whose certificate and key are elsewhere.
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn open_with(dir: &Path, given: Option<&AuthorityFiles>) -> Result<Self, TrustError> {
+        let bundle =
+            authority::read_bundle(dir)?.ok_or_else(|| TrustError::Missing { path: dir.join("ca.pem") })?;
+        let authority = match given {
+            Some(files) => Some(authority::believed(files, &bundle)?),
+            None => authority::load(dir, &bundle)?,
+        };
         let signer = load_signer(&dir.join("policy-signing.key"))?;
         let policy_key = load_policy_key(&dir.join("policy-signing.pub"))?;
         let token = files::read(&dir.join("admin.token"), Readers::Owner)?;
         let token = token.map(|text| AdminToken::new(text.trim()));
-        let signer = signer.map(Arc::new);
-        Ok(Self(Arc::new(Folder { dir: dir.to_owned(), domain, ca, authority, signer, policy_key, token })))
+        Ok(Self(Arc::new(Folder {
+            dir: dir.to_owned(),
+            given: given.cloned(),
+            bundle,
+            authority: authority.map(Arc::new),
+            signer: signer.map(Arc::new),
+            policy_key,
+            token,
+        })))
+    }
+
+    /// Opens the folder again, to see what has changed in it.
+    ///
+    /// # Errors
+    /// [`TrustError`]; what is open stays as it is.
+    pub fn reload(&self) -> Result<Self, TrustError> {
+        Self::open_with(&self.0.dir, self.0.given.as_ref())
     }
 
     /// The folder.
@@ -232,13 +303,19 @@ impl LocalTrust {
     /// The trust domain.
     #[must_use]
     pub fn trust_domain(&self) -> &TrustDomain {
-        &self.0.domain
+        self.0.bundle.domain()
+    }
+
+    /// The authorities to believe, newest first.
+    #[must_use]
+    pub fn bundle(&self) -> &TrustBundle {
+        &self.0.bundle
     }
 
     /// The certificates to believe, in DER.
     #[must_use]
     pub fn ca_certs(&self) -> &[CertificateDer<'static>] {
-        &self.0.ca
+        self.0.bundle.certificates()
     }
 
     /// A service's certificate and key.
@@ -255,7 +332,7 @@ impl LocalTrust {
             .map_err(|refused| TrustError::Malformed { path: cert_path, expected: refused.expected })
     }
 
-    /// The authority; only where `ca.key` is.
+    /// The authority that issues; only where its key is.
     #[must_use]
     pub fn authority(&self) -> Option<&Arc<Authority>> {
         self.0.authority.as_ref()
@@ -301,46 +378,6 @@ fn read_key(path: &Path) -> Result<Option<KeyPair>, TrustError> {
     let Some(pem) = files::read(path, Readers::Owner)? else { return Ok(None) };
     let malformed = |_| TrustError::Malformed { path: path.to_owned(), expected: "private key in PEM" };
     KeyPair::from_pem(&pem).map(Some).map_err(malformed)
-}
-
-fn init_authority(dir: &Path, options: &InitOptions) -> Result<Authority, TrustError> {
-    let (cert_path, key_path) = (dir.join("ca.pem"), dir.join("ca.key"));
-    let domain = &options.trust_domain;
-    match (read_certs(&cert_path)?, read_key(&key_path)?) {
-        (Some(_), None) => Err(TrustError::Missing { path: key_path }),
-        (Some(certs), Some(_)) => {
-            let found = domain_of(&certs[0]).ok_or(TrustError::Malformed {
-                path: cert_path,
-                expected: "certificate of a trust domain",
-            })?;
-            if found != *domain {
-                return Err(TrustError::OtherDomain { found, wanted: domain.clone() });
-            }
-            load_authority(dir, domain, &certs[0])?.ok_or(TrustError::Missing { path: key_path })
-        }
-        (None, key) => {
-            let key = match key {
-                Some(key) => key,
-                None => create_key(&key_path)?,
-            };
-            let authority =
-                Authority::create(domain.clone(), key, options.now, options.now.plus(CA_VALIDITY))?;
-            files::write(&cert_path, &pem_of(authority.certificate()), Readers::All)?;
-            Ok(authority)
-        }
-    }
-}
-
-fn load_authority(
-    dir: &Path,
-    domain: &TrustDomain,
-    certificate: &CertificateDer<'static>,
-) -> Result<Option<Authority>, TrustError> {
-    let Some(key) = read_key(&dir.join("ca.key"))? else { return Ok(None) };
-    if !belongs(certificate, &key) {
-        return Err(TrustError::Mismatch { path: dir.join("ca.pem") });
-    }
-    Ok(Some(Authority::load(domain.clone(), certificate.clone(), key)?))
 }
 
 fn init_service(

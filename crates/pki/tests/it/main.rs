@@ -1,0 +1,6 @@
+//! What this crate makes, in the hands of others: openssl, a SPIFFE library, a JSON Web Key library, real TLS.
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test")]
+
+mod fixture;
+mod profile;
+mod rotation;
