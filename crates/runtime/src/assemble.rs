@@ -160,9 +160,9 @@ pub async fn run_alone(config: ServerConfig, part: Part, tasks: TaskGroup) -> Re
 pub fn open_trust(config: &ServerConfig, clock: &dyn Clock) -> Result<LocalTrust, Failure> {
     let dir = config.pki_dir();
     // Pods are given what they need and no authority: nothing can be made there, and nothing needs to.
-    let given = dir.join("ca.pem").exists() && !dir.join("ca.key").exists();
-    let opened =
-        if given { LocalTrust::open(&dir) } else { LocalTrust::init(&dir, &init_options(config, clock)) };
+    let files = config.authority_files();
+    let given = files.is_none() && dir.join("ca.pem").exists() && !dir.join("ca.key").exists();
+    let opened = if given { LocalTrust::open(&dir) } else { init_trust(&dir, config, clock) };
     opened.map_err(|error| {
         let code = if let TrustError::Write { source, .. } = &error {
             unwritable(source)
@@ -173,6 +173,21 @@ pub fn open_trust(config: &ServerConfig, clock: &dyn Clock) -> Result<LocalTrust
     })
 }
 
+fn init_trust(dir: &Path, config: &ServerConfig, clock: &dyn Clock) -> Result<LocalTrust, TrustError> {
+    let trust = match LocalTrust::init(dir, &init_options(config, clock)) {
+        Err(TrustError::Write { source, .. })
+            if matches!(source.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
+                && dir.join("ca.pem").exists() =>
+        {
+            // The folder is mounted, as the authority's files are.
+            return LocalTrust::open_with(dir, config.authority_files().as_ref());
+        }
+        opened => opened?,
+    };
+    trust.note_start(clock.now())?;
+    Ok(trust)
+}
+
 fn init_options(config: &ServerConfig, clock: &dyn Clock) -> InitOptions {
     let ips = config.server_names.iter().filter_map(|name| name.parse::<IpAddr>().ok());
     let dns = config.server_names.iter().filter(|name| name.parse::<IpAddr>().is_err());
@@ -180,6 +195,7 @@ fn init_options(config: &ServerConfig, clock: &dyn Clock) -> InitOptions {
         trust_domain: config.trust_domain.clone(),
         dns_names: dns.cloned().collect(),
         ips: ips.chain([config.listen.ip()]).collect(),
+        authority: config.authority_files(),
         now: clock.now(),
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::jetstream::{self, SyncCheck};
-use muster_pki::TrustDomain;
+use muster_pki::{AuthorityFiles, TrustDomain};
 use muster_telemetry::{DEFAULT_FILTER, LogFormat, TelemetryConfig};
 use muster_types::TenantId;
 
@@ -70,6 +70,14 @@ pub struct ServerConfig {
     /// Folder for keys and certificates [default: pki in the data directory]
     #[arg(long, env = "MUSTER_PKI_DIR", value_name = "DIR")]
     pub pki_dir: Option<PathBuf>,
+
+    /// Certificate of the authority that issues, in PEM, if it is not kept in that folder; it names the trust domain
+    #[arg(long, env = "MUSTER_CA_CERTIFICATE_FILE", value_name = "FILE", requires = "ca_key_file")]
+    pub ca_certificate_file: Option<PathBuf>,
+
+    /// PKCS #8 key of that certificate, in PEM; only its owner and group may read it
+    #[arg(long, env = "MUSTER_CA_KEY_FILE", value_name = "FILE", requires = "ca_certificate_file")]
+    pub ca_key_file: Option<PathBuf>,
 
     /// Event log: embedded, or nats://host:port
     #[arg(long, env = "MUSTER_LOG", value_name = "LOG", default_value = "embedded")]
@@ -186,6 +194,8 @@ impl ServerConfig {
             server_names: Vec::new(),
             data_dir,
             pki_dir: None,
+            ca_certificate_file: None,
+            ca_key_file: None,
             log: LogSelection::Embedded,
             tenant: TenantId::DEFAULT,
             trust_domain: TrustDomain::local(),
@@ -198,6 +208,13 @@ impl ServerConfig {
     #[must_use]
     pub fn pki_dir(&self) -> PathBuf {
         self.pki_dir.clone().unwrap_or_else(|| self.data_dir.join("pki"))
+    }
+
+    /// The authority's files, if they are not where keys and certificates are.
+    #[must_use]
+    pub fn authority_files(&self) -> Option<AuthorityFiles> {
+        let (certificate, key) = (self.ca_certificate_file.clone()?, self.ca_key_file.clone()?);
+        Some(AuthorityFiles { certificate, key })
     }
 
     /// Checks what the parser cannot, and reports all mistakes at once.
