@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::domain::enrollment::{self, Enrollment, Outcome};
 use crate::domain::facts::DeviceFacts;
 use crate::domain::onboarding::{self, Onboard, Onboarding};
-use crate::domain::onboarding_token::{self, OnboardingToken};
+use crate::domain::onboarding_token::{self, OnboardingToken, Terms};
 
 /// Onboardings with one token wait for each other here instead of in conflicts at the log; tokens share these locks.
 const TOKEN_LOCKS: usize = 64;
@@ -34,8 +34,8 @@ pub struct IssueToken {
     pub secret_hash: Digest,
     /// How long it works.
     pub ttl: Duration,
-    /// How many devices it may onboard.
-    pub uses_max: u32,
+    /// What it lets in, and what it gives.
+    pub terms: Terms,
     /// Only say what would come of it.
     pub validate_only: bool,
 }
@@ -105,7 +105,7 @@ impl Commands {
         let command = onboarding_token::Command::Issue {
             secret_hash: issue.secret_hash,
             expire_time: context.time.plus(issue.ttl),
-            uses_max: issue.uses_max,
+            terms: issue.terms.clone(),
             now: context.time,
         };
         let stream = token_stream(issue.tenant, token_id(issue.tenant, issue.request));

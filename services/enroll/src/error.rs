@@ -1,10 +1,11 @@
 //! How refusals are told to callers, and why the service does not start.
 
 use muster_errors::{ErrorCode, Fault, Retry};
+use muster_proto::enroll::v1 as pb;
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::{enrollment, facts::InvalidFacts, onboarding, onboarding_token};
+use crate::domain::{enrollment, facts::InvalidFacts, onboarding, onboarding_token, tags::InvalidTags};
 use crate::wire::UnreadableFacts;
 
 /// Why the service cannot be built.
@@ -45,7 +46,17 @@ impl From<onboarding_token::Error> for Fault {
             Error::RequestReused { uses_max } => {
                 Self::new(ErrorCode::RequestIdReused, message).with("uses_max", uses_max)
             }
+            Error::Platform { platform } => Self::new(ErrorCode::TokenPlatform, message)
+                .with("platform", pb::Platform::from(platform).as_str_name()),
+            Error::Tags(error) => error.into(),
+            Error::DisplayName => Self::invalid_field("display_name", message),
         }
+    }
+}
+
+impl From<InvalidTags> for Fault {
+    fn from(error: InvalidTags) -> Self {
+        Self::invalid_field("tags", error.to_string())
     }
 }
 
@@ -82,8 +93,10 @@ impl From<UnreadableFacts> for Fault {
             UnreadableFacts::Platform(platform) => {
                 Self::new(ErrorCode::PlatformUnsupported, message).with("platform", platform)
             }
-            UnreadableFacts::HardwareDigest(_) => Self::new(ErrorCode::FactsInvalid, message)
-                .with_field("facts.hardware_digest", "must be a SHA-256 digest: 32 bytes"),
+            UnreadableFacts::HardwareDigest(_)
+            | UnreadableFacts::Choice { .. }
+            | UnreadableFacts::HardwareKey { .. } => Self::new(ErrorCode::FactsInvalid, message.clone())
+                .with_field(format!("facts.{}", error.field()), message),
         }
     }
 }

@@ -23,10 +23,11 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::commands::{Commands, IssueToken, token_id};
-use crate::domain::onboarding_token::OnboardingToken;
+use crate::domain::onboarding_token::{OnboardingToken, Terms};
 use crate::error::status;
 use crate::metrics::EnrollMetrics;
 use crate::queries::Queries;
+use crate::wire;
 
 pub use identity::IdentityClient;
 
@@ -165,7 +166,7 @@ impl EnrollmentAdminService for Grpc {
         request: Request<pb::CreateOnboardingTokenRequest>,
     ) -> Result<Response<pb::CreateOnboardingTokenResponse>, Status> {
         let actor = Actor::admin(&caller::admin(&request)?);
-        let pb::CreateOnboardingTokenRequest { parent, ttl, uses_max, request_id, validate_only, .. } =
+        let pb::CreateOnboardingTokenRequest { parent, ttl, uses_max, request_id, validate_only, tags, platforms, display_name } =
             request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let request = request::id(&request_id)?;
@@ -173,7 +174,9 @@ impl EnrollmentAdminService for Grpc {
         let id = token_id(tenant, request);
         let secret = secret::Secret::generate(id)
             .map_err(|error| status(Fault::new(ErrorCode::Internal, error.to_string())))?;
-        let issue = IssueToken { tenant, request, secret_hash: secret.hash(), ttl, uses_max, validate_only };
+        let platforms = wire::platforms(&platforms).map_err(Fault::from)?;
+        let terms = Terms { uses_max, tags: wire::tags(tags), platforms, display_name: display_name.into() };
+        let issue = IssueToken { tenant, request, secret_hash: secret.hash(), ttl, terms, validate_only };
         let done = self.commands.issue_token(&issue, actor).await.map_err(status)?;
         // Only the call that made the token has its secret: a repeat, or a mere check, made another.
         let made = done.position.is_some();

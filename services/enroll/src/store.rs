@@ -5,13 +5,15 @@
 //! | devices | `0x01`, number of the device (32 bits, big-endian) | [`DeviceRow`] |
 //! | tokens | `0x02`, number of the token (32 bits, big-endian) | [`TokenRow`] |
 
+use muster_proto::enroll::v1 as pb;
 use muster_types::{DeviceId, Digest, TenantId, Timestamp, TokenId};
 use prost::Message;
 
 use crate::domain::enrollment::{ManagedBy, Outcome};
-use crate::domain::onboarding_token::Issued;
+use crate::domain::onboarding_token::{Issued, Terms};
 use crate::projection::devices::Device;
 use crate::projection::tokens::Token;
+use crate::wire;
 
 /// First byte of a device's key.
 const DEVICE: u8 = 1;
@@ -89,6 +91,12 @@ struct TokenRow {
     last_use_micros: Option<i64>,
     #[prost(sint64, optional, tag = "9")]
     revoke_micros: Option<i64>,
+    #[prost(string, repeated, tag = "10")]
+    tags: Vec<String>,
+    #[prost(int32, repeated, tag = "11")]
+    platforms: Vec<i32>,
+    #[prost(string, tag = "12")]
+    display_name: String,
 }
 
 /// A device as a row.
@@ -170,7 +178,8 @@ pub fn decode_device(value: &[u8]) -> Result<Device, String> {
 #[must_use]
 pub fn encode_token(token: &Token) -> Vec<u8> {
     let Token { tenant, id, issued } = token;
-    let Issued { secret_hash, create_time, expire_time, uses_max, uses, last_use_time, revoke_time } = issued;
+    let Issued { secret_hash, create_time, expire_time, terms, uses, last_use_time, revoke_time } = issued;
+    let Terms { uses_max, tags, platforms, display_name } = terms;
     let row = TokenRow {
         tenant: tenant.to_string(),
         id: id.as_bytes().to_vec(),
@@ -181,6 +190,9 @@ pub fn encode_token(token: &Token) -> Vec<u8> {
         uses: *uses,
         last_use_micros: last_use_time.map(Timestamp::micros),
         revoke_micros: revoke_time.map(Timestamp::micros),
+        tags: tags.iter().map(ToString::to_string).collect(),
+        platforms: platforms.iter().map(|it| pb::Platform::from(*it).into()).collect(),
+        display_name: display_name.to_string(),
     };
     row.encode_to_vec()
 }
@@ -198,7 +210,12 @@ pub fn decode_token(value: &[u8]) -> Result<Token, String> {
             secret_hash: digest(&row.secret_hash)?,
             create_time: Timestamp::from_micros(row.create_micros),
             expire_time: Timestamp::from_micros(row.expire_micros),
-            uses_max: row.uses_max,
+            terms: Terms {
+                uses_max: row.uses_max,
+                tags: wire::tags(row.tags),
+                platforms: wire::platforms(&row.platforms).map_err(text)?,
+                display_name: row.display_name.into(),
+            },
             uses: row.uses,
             last_use_time: row.last_use_micros.map(Timestamp::from_micros),
             revoke_time: row.revoke_micros.map(Timestamp::from_micros),

@@ -2,21 +2,27 @@
 //!
 //! A payload does not repeat what its envelope says: the moment of an event, the request that led to it.
 
+use std::collections::BTreeSet;
+
 use muster_eventlog::command::State;
 use muster_eventlog::{Envelope, EventType};
-use muster_proto::convert::{moment, required, timestamp};
+use muster_proto::convert::required;
 use muster_proto::enroll::v1 as pb;
-use muster_types::{Aggregate, DeviceId, Digest, RequestId, TokenId};
+use muster_types::{Aggregate, Digest, RequestId, TokenId};
 
 use crate::domain::enrollment::{self, Enrollment, ManagedBy};
-use crate::domain::facts::DeviceFacts;
-use crate::domain::onboarding_token::{self, OnboardingToken};
+use crate::domain::facts::{DeviceFacts, Platform};
+use crate::domain::tags;
 
 mod facts;
 mod scope;
+mod token;
 
 pub use facts::UnreadableFacts;
 pub use scope::{UnreadableScope, scope_over};
+
+/// Platforms that can be managed.
+const PLATFORMS: [Platform; 3] = [Platform::Windows, Platform::Linux, Platform::Macos];
 
 /// Full names of the payloads.
 pub mod kind {
@@ -36,59 +42,6 @@ pub mod kind {
     pub const ENROLLMENT_REFUSED: &str = "muster.enroll.v1.EnrollmentRefused";
     /// Identity trusts a device.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
-}
-
-impl State for OnboardingToken {
-    const AGGREGATE: Aggregate = Aggregate::OnboardingToken;
-    type Event = onboarding_token::Event;
-
-    fn evolve(&mut self, event: &Self::Event) {
-        Self::evolve(self, event);
-    }
-
-    fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        match event {
-            onboarding_token::Event::Issued { secret_hash, expire_time, uses_max, at: _ } => encoded(
-                kind::TOKEN_ISSUED,
-                &pb::OnboardingTokenIssued {
-                    secret_hash: secret_hash.to_vec(),
-                    expire_time: Some(timestamp(*expire_time)),
-                    uses_max: *uses_max,
-                    ..Default::default()
-                },
-            ),
-            onboarding_token::Event::Used { device, at: _ } => {
-                encoded(kind::TOKEN_USED, &pb::OnboardingTokenUsed { device_id: device.as_bytes().to_vec() })
-            }
-            onboarding_token::Event::Revoked { at: _ } => {
-                encoded(kind::TOKEN_REVOKED, &pb::OnboardingTokenRevoked {})
-            }
-        }
-    }
-
-    fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
-        let (payload, at) = (&envelope.payload[..], envelope.context.time);
-        Ok(Some(match envelope.kind.as_str() {
-            kind::TOKEN_ISSUED => {
-                let pb::OnboardingTokenIssued { secret_hash, expire_time, uses_max, .. } = decoded(payload)?;
-                onboarding_token::Event::Issued {
-                    secret_hash: digest(&secret_hash, "secret_hash")?,
-                    expire_time: moment(required(expire_time, "expire_time").map_err(text)?),
-                    uses_max,
-                    at,
-                }
-            }
-            kind::TOKEN_USED => {
-                let pb::OnboardingTokenUsed { device_id } = decoded(payload)?;
-                onboarding_token::Event::Used { device: DeviceId::from_slice(&device_id).map_err(text)?, at }
-            }
-            kind::TOKEN_REVOKED => {
-                let pb::OnboardingTokenRevoked {} = decoded(payload)?;
-                onboarding_token::Event::Revoked { at }
-            }
-            _ => return Ok(None),
-        }))
-    }
 }
 
 impl State for Enrollment {
@@ -217,34 +170,40 @@ fn device_facts(facts: Option<pb::DeviceFacts>) -> Result<DeviceFacts, String> {
     required(facts, "facts").map_err(text)?.try_into().map_err(text)
 }
 
+fn texts(tags: &[Box<str>]) -> Vec<String> {
+    tags.iter().map(|tag| tag.clone().into_string()).collect()
+}
+
+/// Tags as the domain holds them.
+#[must_use]
+pub fn tags(tags: Vec<String>) -> Vec<Box<str>> {
+    tags::sorted(tags)
+}
+
+/// Platforms by their numbers in the contract, sorted, each once.
+///
+/// # Errors
+/// Names the first that cannot be managed.
+pub fn platforms(numbers: &[i32]) -> Result<Vec<Platform>, UnreadableFacts> {
+    let known = |number| PLATFORMS.into_iter().find(|it| i32::from(pb::Platform::from(*it)) == number);
+    let numbers: BTreeSet<i32> = numbers.iter().copied().collect();
+    numbers.into_iter().map(|it| known(it).ok_or(UnreadableFacts::Platform(it))).collect()
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "takes what `map_err` gives")]
 fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use muster_testkit::wire::{AT, REQUEST, envelope, round_trips, samples_decode};
+pub(crate) mod tests {
+    use muster_testkit::wire::{REQUEST, envelope, round_trips, samples_decode};
     use uuid::Uuid;
 
     use super::*;
     use crate::domain::facts::tests::the_first_linux_device as a_linux_device;
 
-    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-
-    fn token_events() -> Vec<onboarding_token::Event> {
-        let device = DeviceId::from_uuid(Uuid::from_u128(1));
-        vec![
-            onboarding_token::Event::Issued {
-                secret_hash: [3; 32],
-                expire_time: AT.plus(std::time::Duration::from_secs(60)),
-                uses_max: 5,
-                at: AT,
-            },
-            onboarding_token::Event::Used { device, at: AT },
-            onboarding_token::Event::Revoked { at: AT },
-        ]
-    }
+    pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
     fn enrollment_events() -> Vec<enrollment::Event> {
         vec![
@@ -268,13 +227,11 @@ mod tests {
 
     #[test]
     fn events_round_trip() {
-        round_trips::<OnboardingToken>(token_events());
         round_trips::<Enrollment>(enrollment_events());
     }
 
     #[test]
     fn every_form_that_ever_shipped_decodes() {
-        samples_decode::<OnboardingToken>(GOLDEN, token_events());
         samples_decode::<Enrollment>(GOLDEN, enrollment_events());
     }
 

@@ -65,7 +65,7 @@ pub fn decide(
     })?;
     let comes_in = enrollment.iter().any(|event| matches!(event, enrollment::Event::Onboarded { .. }));
     let token = if comes_in {
-        token.decide(&onboarding_token::Command::Use { device: *device, now: *now })?
+        token.decide(&onboarding_token::Command::Use { device: *device, platform: facts.platform, now: *now })?
     } else {
         vec![]
     };
@@ -103,7 +103,7 @@ mod tests {
         token.evolve(&onboarding_token::Event::Issued {
             secret_hash: [9; 32],
             expire_time: EXPIRY,
-            uses_max: 1,
+            terms: onboarding_token::Terms { uses_max: 1, ..Default::default() },
             at: NOW,
         });
         token

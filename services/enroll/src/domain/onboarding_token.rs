@@ -10,4 +10,4 @@ mod tests;
 pub use command::Command;
 pub use error::Error;
 pub use event::Event;
-pub use state::{Issued, OnboardingToken};
+pub use state::{DISPLAY_NAME_CHARS_MAX, Issued, OnboardingToken, Terms};

@@ -13,7 +13,7 @@ use prost::Message as _;
 use crate::commands::OnboardDevice;
 use crate::domain::enrollment::Outcome;
 use crate::domain::facts::DeviceFacts;
-use crate::domain::onboarding_token::{self, Issued};
+use crate::domain::onboarding_token::{self, Issued, Terms};
 use crate::grpc::secret::Secret;
 use crate::projection::devices::Device;
 use crate::queries::Rows;
@@ -122,8 +122,8 @@ pub(super) const fn status(outcome: Outcome) -> pb::EnrollmentStatus {
 }
 
 pub(super) fn token(tenant: TenantId, id: TokenId, issued: &Issued) -> pb::OnboardingToken {
-    let Issued { secret_hash: _, create_time, expire_time, uses_max, uses, last_use_time, revoke_time } =
-        issued;
+    let Issued { secret_hash: _, create_time, expire_time, terms, uses, last_use_time, revoke_time } = issued;
+    let Terms { uses_max, tags, platforms, display_name } = terms;
     pb::OnboardingToken {
         name: ResourceName::OnboardingToken(tenant, id).to_string(),
         create_time: Some(timestamp(*create_time)),
@@ -132,7 +132,9 @@ pub(super) fn token(tenant: TenantId, id: TokenId, issued: &Issued) -> pb::Onboa
         uses: *uses,
         revoke_time: revoke_time.map(timestamp),
         last_use_time: last_use_time.map(timestamp),
-        ..Default::default()
+        tags: tags.iter().map(ToString::to_string).collect(),
+        platforms: platforms.iter().map(|it| pb::Platform::from(*it).into()).collect(),
+        display_name: display_name.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_enroll::commands::{Commands, IssueToken, OnboardDevice, token_id};
 use muster_enroll::domain::facts::DeviceFacts;
+use muster_enroll::domain::onboarding_token::Terms;
 use muster_eventlog::{Actor, Append, Context, Delivery, EventType, NewEvent};
 use muster_proto::identity::v1::TrustEstablished;
 use muster_types::{
@@ -28,7 +29,7 @@ async fn trust_that_the_call_did_not_live_to_note_completes_the_enrollment() {
         request,
         secret_hash: [1; 32],
         ttl: Duration::from_secs(60),
-        uses_max: 1,
+        terms: Terms { uses_max: 1, ..Terms::default() },
         validate_only: false,
     };
     dead.issue_token(&issue, Actor::admin("ada")).await.expect("a token");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use muster_enroll::commands::{Commands, IssueToken, OnboardDevice, token_id};
 use muster_enroll::domain::facts::DeviceFacts;
+use muster_enroll::domain::onboarding_token::Terms;
 use muster_enroll::projection::{Devices, Tokens};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
@@ -61,7 +62,7 @@ async fn happen(commands: &Commands, happening: Happening) {
                 request: request(token),
                 secret_hash: [1; 32],
                 ttl: Duration::from_secs(60),
-                uses_max: 3,
+                terms: Terms { uses_max: 3, ..Terms::default() },
                 validate_only: false,
             };
             drop(commands.issue_token(&issue, Actor::admin("ada")).await);

@@ -2,6 +2,9 @@
 
 use muster_types::{DeviceId, Digest, Timestamp};
 
+use super::Terms;
+use crate::domain::facts::Platform;
+
 /// A wish that the rules may refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -11,8 +14,8 @@ pub enum Command {
         secret_hash: Digest,
         /// When it stops working.
         expire_time: Timestamp,
-        /// How many devices it may onboard.
-        uses_max: u32,
+        /// What it lets in, and what it gives.
+        terms: Terms,
         /// The moment of the command.
         now: Timestamp,
     },
@@ -20,6 +23,8 @@ pub enum Command {
     Use {
         /// The device.
         device: DeviceId,
+        /// The device's platform.
+        platform: Platform,
         /// The moment of the command.
         now: Timestamp,
     },

@@ -2,6 +2,10 @@
 
 use muster_types::Timestamp;
 
+use super::DISPLAY_NAME_CHARS_MAX;
+use crate::domain::facts::Platform;
+use crate::domain::tags::InvalidTags;
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -32,4 +36,16 @@ pub enum Error {
         /// How many devices the token of the first request may onboard.
         uses_max: u32,
     },
+    /// It does not let this platform in.
+    #[error("the onboarding token does not let {platform:?} in")]
+    Platform {
+        /// The device's platform.
+        platform: Platform,
+    },
+    /// Its tags are out of bounds.
+    #[error(transparent)]
+    Tags(#[from] InvalidTags),
+    /// Its name for people is out of bounds.
+    #[error("a display name has at most {DISPLAY_NAME_CHARS_MAX} characters, none of them a control character")]
+    DisplayName,
 }

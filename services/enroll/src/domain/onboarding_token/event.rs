@@ -2,6 +2,8 @@
 
 use muster_types::{DeviceId, Digest, Timestamp};
 
+use super::Terms;
+
 /// A fact. Its moment stands in the envelope, once for all events of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -11,12 +13,12 @@ pub enum Event {
         secret_hash: Digest,
         /// When it stops working.
         expire_time: Timestamp,
-        /// How many devices it may onboard.
-        uses_max: u32,
+        /// What it lets in, and what it gives.
+        terms: Terms,
         /// When.
         at: Timestamp,
     },
-    /// A device came in with it.
+    /// A device came in with it. One that is refused uses nothing up.
     Used {
         /// The device.
         device: DeviceId,

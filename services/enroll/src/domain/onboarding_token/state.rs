@@ -4,10 +4,28 @@ use muster_types::{Digest, Timestamp};
 use subtle::ConstantTimeEq as _;
 
 use super::{Command, Error, Event};
+use crate::domain::facts::Platform;
+use crate::domain::tags;
 
 /// An onboarding token as its events tell it; not there before it is issued.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OnboardingToken(Option<Issued>);
+
+/// Longest name for people, in characters.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 256;
+
+/// What an onboarding token lets in, and what it gives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// How many devices it may onboard.
+    pub uses_max: u32,
+    /// Tags that devices get when they first come in with it, sorted.
+    pub tags: Vec<Box<str>>,
+    /// Platforms it lets in; empty means all.
+    pub platforms: Vec<Platform>,
+    /// What it is for.
+    pub display_name: Box<str>,
+}
 
 /// An onboarding token that was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +36,8 @@ pub struct Issued {
     pub create_time: Timestamp,
     /// When it stops working.
     pub expire_time: Timestamp,
-    /// How many devices it may onboard.
-    pub uses_max: u32,
+    /// What it lets in, and what it gives.
+    pub terms: Terms,
     /// How many devices it has onboarded.
     pub uses: u32,
     /// When a device last came in with it.
@@ -53,17 +71,23 @@ impl OnboardingToken {
     /// [`Error`] when the rules refuse it.
     pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Error> {
         match (&self.0, command) {
-            (None, Command::Issue { secret_hash, expire_time, uses_max, now }) => Ok(vec![Event::Issued {
-                secret_hash: *secret_hash,
-                expire_time: *expire_time,
-                uses_max: *uses_max,
-                at: *now,
-            }]),
-            (Some(token), Command::Issue { uses_max, .. }) if token.uses_max == *uses_max => Ok(vec![]),
-            (Some(token), Command::Issue { .. }) => Err(Error::RequestReused { uses_max: token.uses_max }),
+            (None, Command::Issue { secret_hash, expire_time, terms, now }) => {
+                terms.check()?;
+                Ok(vec![Event::Issued {
+                    secret_hash: *secret_hash,
+                    expire_time: *expire_time,
+                    terms: terms.clone(),
+                    at: *now,
+                }])
+            }
+            (Some(token), Command::Issue { terms, .. }) if token.terms == *terms => Ok(vec![]),
+            (Some(token), Command::Issue { .. }) => {
+                Err(Error::RequestReused { uses_max: token.terms.uses_max })
+            }
             (None, Command::Use { .. } | Command::Revoke { .. }) => Err(Error::Unknown),
-            (Some(token), Command::Use { device, now }) => {
+            (Some(token), Command::Use { device, platform, now }) => {
                 token.open_at(*now)?;
+                token.terms.let_in(*platform)?;
                 Ok(vec![Event::Used { device: *device, at: *now }])
             }
             (Some(Issued { revoke_time: Some(_), .. }), Command::Revoke { .. }) => Ok(vec![]),
@@ -74,12 +98,12 @@ impl OnboardingToken {
     /// Folds an event.
     pub fn evolve(&mut self, event: &Event) {
         match (&mut self.0, event) {
-            (token, Event::Issued { secret_hash, expire_time, uses_max, at }) => {
+            (token, Event::Issued { secret_hash, expire_time, terms, at }) => {
                 *token = Some(Issued {
                     secret_hash: *secret_hash,
                     create_time: *at,
                     expire_time: *expire_time,
-                    uses_max: *uses_max,
+                    terms: terms.clone(),
                     uses: 0,
                     last_use_time: None,
                     revoke_time: None,
@@ -109,9 +133,26 @@ impl Issued {
         if now >= self.expire_time {
             return Err(Error::Expired { expire_time: self.expire_time });
         }
-        if self.uses >= self.uses_max {
-            return Err(Error::UsedUp { uses_max: self.uses_max });
+        let uses_max = self.terms.uses_max;
+        if self.uses >= uses_max {
+            return Err(Error::UsedUp { uses_max });
         }
         Ok(())
+    }
+}
+
+impl Terms {
+    fn check(&self) -> Result<(), Error> {
+        let Self { uses_max: _, tags, platforms: _, display_name } = self;
+        tags::check(tags)?;
+        if display_name.chars().count() > DISPLAY_NAME_CHARS_MAX || display_name.chars().any(char::is_control) {
+            return Err(Error::DisplayName);
+        }
+        Ok(())
+    }
+
+    fn let_in(&self, platform: Platform) -> Result<(), Error> {
+        let fits = self.platforms.is_empty() || self.platforms.contains(&platform);
+        if fits { Ok(()) } else { Err(Error::Platform { platform }) }
     }
 }

@@ -3,7 +3,9 @@
 use muster_types::{DeviceId, Timestamp};
 use uuid::Uuid;
 
-use super::{Command, Error, Event, OnboardingToken};
+use super::{Command, Error, Event, OnboardingToken, Terms};
+use crate::domain::facts::Platform;
+use crate::domain::tags::{InvalidTags, sorted};
 
 const MADE: Timestamp = Timestamp::from_micros(1_000);
 const LATER: Timestamp = Timestamp::from_micros(2_000);
@@ -16,12 +18,16 @@ fn given(events: &[Event]) -> OnboardingToken {
     token
 }
 
-fn issue(uses_max: u32) -> Command {
-    Command::Issue { secret_hash: SECRET, expire_time: EXPIRY, uses_max, now: MADE }
+fn issue(terms: Terms) -> Command {
+    Command::Issue { secret_hash: SECRET, expire_time: EXPIRY, terms, now: MADE }
+}
+
+fn for_devices(uses_max: u32) -> Terms {
+    Terms { uses_max, ..Terms::default() }
 }
 
 fn issued(uses_max: u32) -> Event {
-    Event::Issued { secret_hash: SECRET, expire_time: EXPIRY, uses_max, at: MADE }
+    Event::Issued { secret_hash: SECRET, expire_time: EXPIRY, terms: for_devices(uses_max), at: MADE }
 }
 
 fn device() -> DeviceId {
@@ -29,7 +35,7 @@ fn device() -> DeviceId {
 }
 
 fn let_in(now: Timestamp) -> Command {
-    Command::Use { device: device(), now }
+    Command::Use { device: device(), platform: Platform::Linux, now }
 }
 
 fn used() -> Event {
@@ -38,13 +44,13 @@ fn used() -> Event {
 
 #[test]
 fn a_token_is_issued_once() {
-    assert_eq!(given(&[]).decide(&issue(3)), Ok(vec![issued(3)]));
-    assert_eq!(given(&[issued(3)]).decide(&issue(3)), Ok(vec![]));
+    assert_eq!(given(&[]).decide(&issue(for_devices(3))), Ok(vec![issued(3)]));
+    assert_eq!(given(&[issued(3)]).decide(&issue(for_devices(3))), Ok(vec![]));
 }
 
 #[test]
 fn the_same_request_with_other_content_is_refused() {
-    assert_eq!(given(&[issued(3)]).decide(&issue(4)), Err(Error::RequestReused { uses_max: 3 }));
+    assert_eq!(given(&[issued(3)]).decide(&issue(for_devices(4))), Err(Error::RequestReused { uses_max: 3 }));
 }
 
 #[test]
@@ -87,4 +93,21 @@ fn revoking_twice_is_no_error() {
     let revoked = Event::Revoked { at: LATER };
     assert_eq!(given(&[issued(1)]).decide(&Command::Revoke { now: LATER }), Ok(vec![revoked.clone()]));
     assert_eq!(given(&[issued(1), revoked]).decide(&Command::Revoke { now: EXPIRY }), Ok(vec![]));
+}
+
+#[test]
+fn a_platform_that_is_not_named_is_refused() {
+    let terms = Terms { platforms: vec![Platform::Windows], ..for_devices(1) };
+    let only_windows = Event::Issued { secret_hash: SECRET, expire_time: EXPIRY, terms, at: MADE };
+    let refused = Error::Platform { platform: Platform::Linux };
+    assert_eq!(given(&[only_windows]).decide(&let_in(LATER)), Err(refused));
+}
+
+#[test]
+fn tags_and_names_out_of_bounds_are_refused() {
+    let untaggable = Terms { tags: sorted([""]), ..for_devices(1) };
+    let refused = Error::Tags(InvalidTags::Tag { found: String::new() });
+    assert_eq!(given(&[]).decide(&issue(untaggable)), Err(refused));
+    let wordy = Terms { display_name: "x".repeat(257).into(), ..for_devices(1) };
+    assert_eq!(given(&[]).decide(&issue(wordy)), Err(Error::DisplayName));
 }
