@@ -4,6 +4,8 @@
 //! ([`Catalogue::builtin`]). Everything else asks here: the policy service checks values ([`Catalogue::check`]), the
 //! agent renders them and reads them back ([`Setting::to_wire_json`], [`Setting::from_wire_json`]), the CLI and the
 //! documentation explain them ([`Setting::describe`], [`docs::page`]).
+//!
+//! Which devices can be managed at all is said by the platform rules ([`platforms`]).
 
 mod builtin;
 mod check;
@@ -11,6 +13,7 @@ pub mod docs;
 mod file;
 mod load;
 mod model;
+pub mod platforms;
 mod sound;
 mod wire;
 
