@@ -6,13 +6,15 @@ use std::time::Duration;
 use muster_pki::PolicySigner;
 use muster_proto::convert::timestamp;
 use muster_proto::policy::v1 as pb;
-use muster_types::{DeviceId, TenantId, Timestamp};
+use muster_types::{DeviceId, EnrollmentCode, TenantId, Timestamp};
 use prost::Message as _;
 
 use crate::domain::resolve::{Effective, InForce};
 
 /// Type of the payload of a signed policy.
 pub const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
+/// Type of the payload of an order to leave management.
+pub const ORDER_PAYLOAD_TYPE: &str = "application/vnd.muster.offboarding.v1+protobuf";
 /// How long a device may take a policy after it was signed.
 pub const POLICY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A device gets its policy anew this often though nothing changed: before half of its life is over.
@@ -87,10 +89,44 @@ pub fn sign(signer: &PolicySigner, policy: ToSign<'_>) -> pb::SignedPolicy {
         settings: effective.settings.iter().map(setting).collect(),
     }
     .encode_to_vec();
+    enveloped(signer, PAYLOAD_TYPE, payload)
+}
+
+/// An order to leave management, to sign for one device.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The device.
+    pub device: DeviceId,
+    /// Until when it is good.
+    pub expire: Timestamp,
+    /// Ids of settings that stay.
+    pub kept: &'a [String],
+    /// The moment now.
+    pub now: Timestamp,
+}
+
+/// Signs an order.
+#[must_use]
+pub fn sign_order(signer: &PolicySigner, order: Order<'_>) -> pb::SignedPolicy {
+    let Order { tenant, device, expire, kept, now } = order;
+    let payload = pb::OffboardingOrder {
+        tenant: tenant.to_string(),
+        device_id: device.as_bytes().to_vec(),
+        issue_time: Some(timestamp(now)),
+        expire_time: Some(timestamp(expire)),
+        kept_settings: kept.to_vec(),
+    }
+    .encode_to_vec();
+    enveloped(signer, ORDER_PAYLOAD_TYPE, payload)
+}
+
+fn enveloped(signer: &PolicySigner, payload_type: &str, payload: Vec<u8>) -> pb::SignedPolicy {
     let signature =
-        pb::Signature { key_id: signer.key_id().to_owned(), signature: signer.sign(PAYLOAD_TYPE, &payload) };
+        pb::Signature { key_id: signer.key_id().to_owned(), signature: signer.sign(payload_type, &payload) };
     pb::SignedPolicy {
-        payload_type: PAYLOAD_TYPE.to_owned(),
+        payload_type: payload_type.to_owned(),
         payload: payload.into(),
         signatures: vec![signature],
     }
@@ -117,6 +153,44 @@ pub enum Outcome {
     },
 }
 
+/// What a device must do besides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Directive {
+    /// Go on.
+    GoOn,
+    /// Another authority manages it, or nobody may; the code says why.
+    StandDown(EnrollmentCode),
+    /// Leave management.
+    Decommission {
+        /// Until when the order is good.
+        expire: Timestamp,
+        /// Ids of settings that stay.
+        kept: Vec<String>,
+    },
+    /// Wait until an admin tells which of two machines it is.
+    Quarantine,
+}
+
+impl Directive {
+    /// The directive as the contract has it, and the enrollment code that led to it.
+    #[must_use]
+    pub const fn told(&self) -> (pb::Directive, Option<EnrollmentCode>) {
+        match self {
+            Self::GoOn => (pb::Directive::Unspecified, None),
+            Self::StandDown(code) => (pb::Directive::StandDown, Some(*code)),
+            Self::Decommission { .. } => (pb::Directive::Decommission, Some(EnrollmentCode::Offboarding)),
+            Self::Quarantine => (pb::Directive::Quarantine, Some(EnrollmentCode::Quarantined)),
+        }
+    }
+}
+
+/// Whether a certificate should be renewed before the device does so by itself, at half its life: two thirds are over.
+/// One that does not tell when it was issued is let be.
+#[must_use]
+pub fn renewal_due(issued: Timestamp, not_after: Timestamp, now: Timestamp) -> bool {
+    issued > Timestamp::default() && now.since(issued) > not_after.since(issued).mul_f64(2.0 / 3.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +208,15 @@ mod tests {
                 assert!((pause * 0.89..pause * 1.11).contains(&found), "{sequence}: {found} minutes");
             }
         }
+    }
+
+    #[test]
+    fn a_certificate_is_wanted_anew_after_two_thirds_of_its_life() {
+        let at = |day: u64| Timestamp::from_micros(1).plus(Duration::from_secs(day * 24 * 3600));
+        assert!(!renewal_due(at(0), at(9), at(6)));
+        assert!(renewal_due(at(0), at(9), at(7)));
+        assert!(renewal_due(at(0), at(9), at(10)));
+        assert!(!renewal_due(Timestamp::default(), at(9), at(8)), "not told when it was issued");
     }
 
     #[test]

@@ -18,7 +18,8 @@ use muster_types::{
 use tokio::sync::Mutex;
 
 use crate::domain::assignment::{self, Assignment, Intent};
-use crate::domain::policy::{self, Policy};
+use crate::domain::policy::{self, OnUnassign, Policy};
+use crate::domain::session::{self, BootId, Session};
 use crate::domain::sync::{self, Sync};
 use crate::error;
 use crate::projection::Fleet;
@@ -54,6 +55,7 @@ pub struct Commands {
     policies: Repository<Policy>,
     assignments: Repository<Assignment>,
     syncs: Repository<Sync>,
+    sessions: Repository<Session>,
     /// Held while a name is looked up and taken: the view that knows all names is folded to it before the next.
     names: Mutex<()>,
 }
@@ -77,6 +79,7 @@ impl Commands {
             policies: Repository::default(),
             assignments: Repository::default(),
             syncs: Repository::default(),
+            sessions: Repository::default(),
             names: Mutex::default(),
         }
     }
@@ -91,13 +94,14 @@ impl Commands {
         display_name: String,
         profile: String,
         settings: GivenSettings,
+        on_unassign: OnUnassign,
     ) -> Result<(PolicyId, Executed<Policy>), Fault> {
         let id = policy_id(self.tenant, asked.request);
         let settings = self.check(&profile, settings)?;
         let _turn = self.names.lock().await;
         self.check_name(&display_name, id)?;
         let (request, now) = (asked.request, self.clock.now());
-        let command = policy::Command::Create { display_name, profile, settings, request, now };
+        let command = policy::Command::Create { display_name, profile, settings, on_unassign, request, now };
         let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
         self.folded(&done).await;
         Ok((id, done))
@@ -114,6 +118,7 @@ impl Commands {
         etag: String,
         display_name: String,
         settings: GivenSettings,
+        on_unassign: OnUnassign,
     ) -> Result<Executed<Policy>, Fault> {
         let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
         let profile = policy.known().ok_or(policy::Error::Unknown)?.profile.clone();
@@ -121,7 +126,7 @@ impl Commands {
         let _turn = self.names.lock().await;
         self.check_name(&display_name, id)?;
         let (request, now) = (asked.request, self.clock.now());
-        let command = policy::Command::Revise { display_name, settings, etag, request, now };
+        let command = policy::Command::Revise { display_name, settings, on_unassign, etag, request, now };
         let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
         self.folded(&done).await;
         Ok(done)
@@ -187,6 +192,26 @@ impl Commands {
         }
         let command = sync::Command::Request { request: asked.request };
         self.run(&self.syncs, asked, device.uuid(), |sync| sync.decide(&command)).await
+    }
+
+    /// Notes that two boots of a device's identity take turns.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub async fn observed_turns(
+        &self,
+        device: DeviceId,
+        boots: [BootId; 2],
+    ) -> Result<Executed<Session>, Fault> {
+        let request = RequestId::generate();
+        let asked = Asked {
+            actor: Actor::service(Service::Policy),
+            request,
+            validate_only: false,
+            seen: Positions::ZERO,
+        };
+        let command = session::Command::Observe { boots, request };
+        self.run(&self.sessions, &asked, device.uuid(), |session| session.decide(&command)).await
     }
 
     async fn run<S: State, R: Into<Fault>>(

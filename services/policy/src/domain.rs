@@ -3,4 +3,5 @@
 pub mod assignment;
 pub mod policy;
 pub mod resolve;
+pub mod session;
 pub mod sync;

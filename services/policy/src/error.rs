@@ -5,7 +5,7 @@ use muster_errors::{ErrorCode, Fault, FieldViolation, Retry};
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::{assignment, policy, sync};
+use crate::domain::{assignment, policy, session, sync};
 
 /// Why the service cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +64,12 @@ impl From<policy::Error> for Fault {
 
 impl From<assignment::Error> for Fault {
     fn from(error: assignment::Error) -> Self {
+        match error {}
+    }
+}
+
+impl From<session::Error> for Fault {
+    fn from(error: session::Error) -> Self {
         match error {}
     }
 }

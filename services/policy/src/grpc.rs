@@ -15,6 +15,7 @@ use muster_types::{Clock, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
+use crate::attendance::Attendance;
 use crate::commands::{Asked, Commands};
 use crate::metrics::PolicyMetrics;
 use crate::queries::Queries;
@@ -28,9 +29,11 @@ pub struct Grpc {
     /// The tenant served.
     pub tenant: TenantId,
     /// The only writer.
-    pub commands: Commands,
+    pub commands: Arc<Commands>,
     /// The only reader.
     pub queries: Queries,
+    /// Who was there, and whether twice.
+    pub attendance: Attendance,
     /// Who waits for hints.
     pub watches: Watches,
     /// What signs policies.

@@ -4,7 +4,8 @@
 //! decide → the log → [`projection`] folds three logs into what each device shall be set to
 //! ([`domain::resolve`], a pure function, once per distinct input) → [`store`] keeps → [`queries`] reads → [`grpc`]
 //! encodes. [`wire`] is the only place where domain events meet the payloads of the log. [`checkin`] is what a device is
-//! answered and the signature under it, [`mod@watch`] who waits for a hint that a check-in is worth it.
+//! answered and the signature under it, [`mod@watch`] who waits for a hint that a check-in is worth it, [`attendance`] who
+//! was there and whether one identity lives twice.
 
 pub mod config;
 pub mod domain;
@@ -16,12 +17,16 @@ pub mod projection;
 pub mod queries;
 pub mod store;
 
+pub mod attendance;
 pub mod checkin;
 pub mod watch;
 
 pub mod error;
 pub mod grpc;
 pub mod metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use muster_catalog::Catalogue;
 use muster_eventlog::project::{Projected, View};
@@ -31,6 +36,7 @@ use muster_types::Service;
 pub use config::Config;
 pub use error::Error;
 
+use attendance::{Attendance, Presence};
 use commands::Commands;
 use grpc::Grpc;
 use metrics::PolicyMetrics;
@@ -57,7 +63,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
 /// # Errors
 /// [`Error`] when the key that signs policies is missing.
 pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Error> {
-    let Config {} = config;
+    let Config { presence_seconds } = config;
     let signer = deps.trust.policy_signer().cloned().ok_or(Error::SigningKeyMissing)?;
     let catalogue = Catalogue::builtin();
     let metrics = PolicyMetrics::register(&deps.metrics);
@@ -67,10 +73,22 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         deps.follow(move || Fleet::new(catalogue, watches.clone(), metrics.clone()))
     };
     let (clock, log) = (deps.clock.clone(), deps.log.clone());
+    let attendance = Attendance::default();
+    let presence = Presence {
+        attendance: attendance.clone(),
+        tenant: deps.tenant,
+        log: log.clone(),
+        clock: clock.clone(),
+        every: Duration::from_secs(presence_seconds.max(1)),
+        metrics: metrics.clone(),
+    };
+    deps.tasks.spawn("presence", presence.run(deps.tasks.stopping().clone()));
+    let commands = Commands::new(deps.tenant, log, clock.clone(), catalogue, fleet.clone());
     let grpc = Grpc {
         tenant: deps.tenant,
-        commands: Commands::new(deps.tenant, log, clock.clone(), catalogue, fleet.clone()),
+        commands: Arc::new(commands),
         queries: Queries::new(fleet.clone(), clock.now()),
+        attendance,
         watches,
         signer,
         clock,

@@ -16,6 +16,8 @@ pub struct PolicyMetrics {
     watches: Gauge,
     watches_refused: Counter,
     hints: Counter,
+    duplicates: Counter,
+    seen: Counter,
 }
 
 impl PolicyMetrics {
@@ -25,7 +27,16 @@ impl PolicyMetrics {
         let numbers = Self::default();
         metrics.registry(|registry| {
             let registry = registry.sub_registry_with_prefix("policy");
-            let Self { check_ins, not_modified, resolved, watches, watches_refused, hints } = numbers.clone();
+            let Self {
+                check_ins,
+                not_modified,
+                resolved,
+                watches,
+                watches_refused,
+                hints,
+                duplicates,
+                seen,
+            } = numbers.clone();
             registry.register(
                 "check_ins_answered_with_policy",
                 "Check-ins that got a policy, by why",
@@ -40,6 +51,8 @@ impl PolicyMetrics {
                 watches_refused,
             );
             registry.register("hints", "Hints given to open watches", hints);
+            registry.register("duplicates", "Identities seen to live on two machines", duplicates);
+            registry.register("devices_seen", "Devices told to the log as seen", seen);
         });
         numbers
     }
@@ -73,6 +86,16 @@ impl PolicyMetrics {
     /// Counts a watch that was refused.
     pub fn watch_refused(&self) {
         self.watches_refused.inc();
+    }
+
+    /// Counts an identity that lives on two machines.
+    pub fn duplicate(&self) {
+        self.duplicates.inc();
+    }
+
+    /// Counts devices that the log was told of.
+    pub fn presence_told(&self, devices: u64) {
+        self.seen.inc_by(devices);
     }
 
     /// Counts a hint.

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::project::{Behind, Projected, WAIT_MAX};
 use muster_runtime::request::Page;
+use muster_runtime::revocation::Reason;
 use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, Timestamp};
 
-use crate::checkin::{Outcome, period};
+use crate::checkin::{Directive, Outcome, period};
 use crate::domain::assignment::Assigned;
 use crate::domain::resolve::Effective;
 use crate::projection::Fleet;
-use crate::projection::fleet::{Management, PolicyRow};
+use crate::projection::fleet::{Device, Gone, Management, PolicyRow, facts_mark};
 
 /// Where a page of policies ended: the name and id of its last.
 pub type Mark = (String, PolicyId);
@@ -22,17 +23,23 @@ pub type Mark = (String, PolicyId);
 pub struct Has<'a> {
     /// Etag of the policy in force on it.
     pub etag: &'a [u8],
+    /// Digest of the facts it last reported.
+    pub facts_digest: &'a [u8],
     /// The moment now.
     pub now: Timestamp,
 }
 
-/// What a device is answered, and whether another authority manages it.
+/// What a device is answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// What it is answered.
+    /// What it should have.
     pub outcome: Outcome,
-    /// Another authority manages it: it shall enforce nothing.
-    pub stand_down: bool,
+    /// What it must do besides.
+    pub directive: Directive,
+    /// Its facts are not those that were reported last.
+    pub facts_wanted: bool,
+    /// Its place in bitmaps, once that is known.
+    pub ordinal: Option<u32>,
 }
 
 /// The queries of this service.
@@ -60,11 +67,18 @@ impl Queries {
     }
 
     /// Answers a device: the hot path. No disk, no log, and nothing is copied when nothing changed. `None` for a device
-    /// that is not in the view.
+    /// that is not in the view, or no longer there.
     #[must_use]
     pub fn check_in(&self, device: DeviceId, has: Has<'_>) -> Option<Answer> {
         let fleet = self.fleet.read();
         let row = fleet.device(device)?;
+        let facts_wanted = row.told.facts.is_some_and(|known| facts_mark(has.facts_digest) != Some(known));
+        let directive = directive(&fleet, row, has.now);
+        let answer =
+            |outcome, directive| Answer { outcome, directive, facts_wanted, ordinal: row.told.ordinal };
+        if matches!(directive, Directive::Quarantine | Directive::Decommission { .. }) {
+            return Some(answer(Outcome::NotModified, directive));
+        }
         let (period, start) = (period(device, has.now), period(device, self.start));
         let same = has.etag == row.effective.etag;
         let renewed = same && row.is_due(period, start);
@@ -74,13 +88,27 @@ impl Queries {
             row.signed(period);
             Outcome::Policy { effective: row.effective.clone(), version: fleet.positions().sum(), renewed }
         };
-        Some(Answer { outcome, stand_down: row.management == Management::Elsewhere })
+        Some(answer(outcome, directive))
     }
 
     /// What is resolved for a device.
     #[must_use]
     pub fn effective(&self, device: DeviceId) -> Option<Arc<Effective>> {
         self.fleet.read().device(device).map(|device| device.effective.clone())
+    }
+
+    /// Why a device is no longer there.
+    #[must_use]
+    pub fn gone(&self, device: DeviceId) -> Option<Gone> {
+        self.fleet.read().gone(device)
+    }
+
+    /// Whether a device has an order to leave that it should fetch at once.
+    #[must_use]
+    pub fn is_leaving(&self, device: DeviceId, now: Timestamp) -> bool {
+        let fleet = self.fleet.read();
+        let leaving = |row: &Device| matches!(directive(&fleet, row, now), Directive::Decommission { .. });
+        fleet.device(device).is_some_and(leaving)
     }
 
     /// Etag of what is resolved for a device.
@@ -93,12 +121,16 @@ impl Queries {
     /// onboarding is folded here.
     ///
     /// # Errors
-    /// `VIEW_BEHIND` while the view has not caught up with the logs, `DEVICE_UNKNOWN` when the device does not come.
+    /// `VIEW_BEHIND` while the view has not caught up with the logs, `DEVICE_UNKNOWN` when the device does not come; for
+    /// one that is gone, what its certificate is refused with.
     pub async fn known(&self, device: DeviceId) -> Result<(), Fault> {
         self.ready()?;
         let mut progress = self.fleet.watch();
         let comes = progress.wait_for(|_| self.fleet.read().device(device).is_some());
-        let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}"));
+        let unknown = || match self.gone(device) {
+            Some(gone) => ended(gone).fault(),
+            None => Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}")),
+        };
         match tokio::time::timeout(WAIT_MAX, comes).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(unknown()),
@@ -145,5 +177,27 @@ impl Queries {
         let fleet = self.fleet.read();
         fleet.policy(policy)?;
         Some(fleet.assignments(policy).map(|(group, assigned)| (group, *assigned)).collect())
+    }
+}
+
+/// What a device must do besides: what keeps it apart goes before what makes it leave, and that before standing down.
+fn directive(fleet: &Fleet, device: &Device, now: Timestamp) -> Directive {
+    let told = &device.told;
+    match (told.quarantined, told.offboarding.filter(|expire| *expire > now), told.management) {
+        (true, _, _) => Directive::Quarantine,
+        (false, Some(expire), _) => {
+            Directive::Decommission { expire, kept: fleet.kept(device).map(ToString::to_string).collect() }
+        }
+        (false, None, Management::Elsewhere(code)) => Directive::StandDown(code),
+        (false, None, Management::Here | Management::Undecided) => Directive::GoOn,
+    }
+}
+
+/// Why the certificate of a device that is gone does not count.
+const fn ended(gone: Gone) -> Reason {
+    match gone {
+        Gone::Offboarded => Reason::Offboarded,
+        Gone::Deleted => Reason::Deleted,
+        Gone::Merged => Reason::Merged,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `0x01`, device id | operating system, management, ordinal |
+//! | `0x01`, device id | what is told of the device |
 //! | `0x02`, group id | whether it is defined, its members |
 //! | `0x03`, policy id | the policy in its latest revision |
 //! | `0x04`, policy id, group id | the assignment |
@@ -16,7 +16,8 @@ use prost::Message;
 use roaring::RoaringBitmap;
 
 use crate::domain::assignment::{Assigned, Intent};
-use crate::projection::fleet::{Device, Group, Management, PolicyRow};
+use crate::domain::policy::OnUnassign;
+use crate::projection::fleet::{Gone, Group, Management, PolicyRow, Told, facts_mark};
 use crate::wire;
 
 const DEVICE: u8 = 1;
@@ -93,6 +94,17 @@ struct StoredDevice {
     management: u32,
     #[prost(uint32, optional, tag = "3")]
     ordinal: Option<u32>,
+    /// Enrollment code of a management elsewhere.
+    #[prost(string, tag = "4")]
+    code: String,
+    #[prost(uint32, tag = "5")]
+    gone: u32,
+    #[prost(bool, tag = "6")]
+    quarantined: bool,
+    #[prost(sint64, optional, tag = "7")]
+    offboarding_micros: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "8")]
+    facts: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -117,6 +129,8 @@ struct StoredPolicy {
     create_micros: i64,
     #[prost(sint64, tag = "6")]
     update_micros: i64,
+    #[prost(bool, tag = "7")]
+    keep: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -127,41 +141,49 @@ struct StoredAssignment {
     at_micros: i64,
 }
 
-/// What of a device is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeviceRow {
-    /// Its operating system, once it was onboarded.
-    pub platform: Option<Platform>,
-    /// Who manages it.
-    pub management: Management,
-    /// Its ordinal, once it is trusted.
-    pub ordinal: Option<u32>,
-}
-
 /// A device as a row.
 #[must_use]
-pub fn encode_device(device: &Device) -> Vec<u8> {
-    let platform = match device.platform {
+pub fn encode_device(told: &Told) -> Vec<u8> {
+    let Told { platform, management, ordinal, gone, quarantined, offboarding, facts } = told;
+    let platform = match platform {
         None => 0,
         Some(Platform::Windows) => 1,
         Some(Platform::Linux) => 2,
         Some(Platform::Macos) => 3,
     };
-    let management = match device.management {
-        Management::Undecided => 0,
-        Management::Here => 1,
-        Management::Elsewhere => 2,
+    let (management, code) = match management {
+        Management::Undecided => (0, String::new()),
+        Management::Here => (1, String::new()),
+        Management::Elsewhere(code) => (2, code.as_str().to_owned()),
     };
-    StoredDevice { platform, management, ordinal: device.ordinal }.encode_to_vec()
+    let gone = match gone {
+        None => 0,
+        Some(Gone::Offboarded) => 1,
+        Some(Gone::Deleted) => 2,
+        Some(Gone::Merged) => 3,
+    };
+    StoredDevice {
+        platform,
+        management,
+        ordinal: *ordinal,
+        code,
+        gone,
+        quarantined: *quarantined,
+        offboarding_micros: offboarding.map(Timestamp::micros),
+        facts: facts.map(Vec::from),
+    }
+    .encode_to_vec()
 }
 
 /// A device from its row.
 ///
 /// # Errors
 /// What is wrong with the row.
-pub fn decode_device(value: &[u8]) -> Result<DeviceRow, String> {
-    let StoredDevice { platform, management, ordinal } = decoded(value)?;
-    Ok(DeviceRow {
+pub fn decode_device(value: &[u8]) -> Result<Told, String> {
+    let StoredDevice { platform, management, ordinal, code, gone, quarantined, offboarding_micros, facts } =
+        decoded(value)?;
+    let mark = |facts: Vec<u8>| facts_mark(&facts).ok_or("a mark of facts has 8 bytes");
+    Ok(Told {
         platform: match platform {
             0 => None,
             1 => Some(Platform::Windows),
@@ -172,10 +194,20 @@ pub fn decode_device(value: &[u8]) -> Result<DeviceRow, String> {
         management: match management {
             0 => Management::Undecided,
             1 => Management::Here,
-            2 => Management::Elsewhere,
+            2 => Management::Elsewhere(code.parse().map_err(|_| format!("code {code:?}"))?),
             other => return Err(format!("management {other}")),
         },
         ordinal,
+        gone: match gone {
+            0 => None,
+            1 => Some(Gone::Offboarded),
+            2 => Some(Gone::Deleted),
+            3 => Some(Gone::Merged),
+            other => return Err(format!("gone {other}")),
+        },
+        quarantined,
+        offboarding: offboarding_micros.map(Timestamp::from_micros),
+        facts: facts.map(mark).transpose()?,
     })
 }
 
@@ -203,7 +235,8 @@ pub fn decode_group(value: &[u8]) -> Result<Group, String> {
 /// A policy as a row.
 #[must_use]
 pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
-    let PolicyRow { display_name, profile, settings, revision, create_time, update_time } = policy;
+    let PolicyRow { display_name, profile, settings, on_unassign, revision, create_time, update_time } =
+        policy;
     StoredPolicy {
         display_name: display_name.clone(),
         profile: profile.clone(),
@@ -211,6 +244,7 @@ pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
         revision: *revision,
         create_micros: create_time.micros(),
         update_micros: update_time.micros(),
+        keep: *on_unassign == OnUnassign::Keep,
     }
     .encode_to_vec()
 }
@@ -220,12 +254,13 @@ pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
 /// # Errors
 /// What is wrong with the row.
 pub fn decode_policy(value: &[u8]) -> Result<PolicyRow, String> {
-    let StoredPolicy { display_name, profile, settings, revision, create_micros, update_micros } =
+    let StoredPolicy { display_name, profile, settings, revision, create_micros, update_micros, keep } =
         decoded(value)?;
     Ok(PolicyRow {
         display_name,
         profile,
         settings: wire::from_settings(settings)?,
+        on_unassign: if keep { OnUnassign::Keep } else { OnUnassign::Revert },
         revision,
         create_time: Timestamp::from_micros(create_micros),
         update_time: Timestamp::from_micros(update_micros),

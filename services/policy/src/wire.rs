@@ -10,7 +10,8 @@ use muster_proto::policy::v1 as pb;
 use muster_types::{Aggregate, GroupId, PolicyId, RequestId, SettingId, SettingValue};
 
 use crate::domain::assignment::{self, Assignment, Intent};
-use crate::domain::policy::{self, Policy};
+use crate::domain::policy::{self, OnUnassign, Policy};
+use crate::domain::session::{self, Session};
 use crate::domain::sync::{self, Sync};
 
 /// Full names of the payloads: our own, and those of others that the views fold.
@@ -27,12 +28,38 @@ pub mod kind {
     pub const POLICY_UNASSIGNED: &str = "muster.policy.v1.PolicyUnassigned";
     /// A device was asked to check in at once.
     pub const SYNC_REQUESTED: &str = "muster.policy.v1.PolicySyncRequested";
+    /// Two boots of one identity took turns.
+    pub const DUPLICATE_SESSIONS: &str = "muster.policy.v1.DuplicateSessionsObserved";
+    /// Devices checked in.
+    pub const DEVICES_SEEN: &str = "muster.policy.v1.DevicesSeen";
     /// Enroll: a device came in.
     pub const DEVICE_ONBOARDED: &str = "muster.enroll.v1.DeviceOnboarded";
     /// Enroll: what a device says of itself changed.
     pub const FACTS_CHANGED: &str = "muster.enroll.v1.DeviceFactsChanged";
     /// Enroll: a device is enrolled.
     pub const ENROLLMENT_SUCCEEDED: &str = "muster.enroll.v1.EnrollmentSucceeded";
+    /// Enroll: a device may not be managed by this channel.
+    pub const ENROLLMENT_REFUSED: &str = "muster.enroll.v1.EnrollmentRefused";
+    /// Enroll: a device that was refused may come in.
+    pub const ENROLLMENT_PERMITTED: &str = "muster.enroll.v1.EnrollmentPermitted";
+    /// Enroll: who manages a device changed.
+    pub const AUTHORITY_CHANGED: &str = "muster.enroll.v1.ManagementAuthorityChanged";
+    /// Enroll: an admin asked for a device's offboarding.
+    pub const OFFBOARDING_REQUESTED: &str = "muster.enroll.v1.DeviceOffboardingRequested";
+    /// Enroll: a device confirmed its offboarding.
+    pub const DEVICE_OFFBOARDED: &str = "muster.enroll.v1.DeviceOffboarded";
+    /// Enroll: a device was deleted.
+    pub const DEVICE_DELETED: &str = "muster.enroll.v1.DeviceDeleted";
+    /// Enroll: a device turned out to be another one.
+    pub const DEVICE_MERGED: &str = "muster.enroll.v1.DeviceMerged";
+    /// Identity: two live sessions use one identity.
+    pub const CLONE_SUSPECTED: &str = "muster.identity.v1.CloneSuspected";
+    /// Identity: an admin resolved a suspicion.
+    pub const CLONE_RESOLVED: &str = "muster.identity.v1.CloneResolved";
+    /// Identity: all certificates of a device ended.
+    pub const TRUST_REVOKED: &str = "muster.identity.v1.TrustRevoked";
+    /// Identity: a device is no longer registered.
+    pub const REGISTRATION_REMOVED: &str = "muster.identity.v1.RegistrationRemoved";
     /// Identity: a device is trusted.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
     /// Identity: a group was defined.
@@ -51,24 +78,28 @@ impl State for Policy {
 
     fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
         match event {
-            policy::Event::Created { display_name, profile, settings, request: _, at: _ } => encoded(
-                kind::POLICY_CREATED,
-                &pb::PolicyCreated {
-                    display_name: display_name.clone(),
-                    profile: profile.clone(),
-                    settings: to_settings(settings),
-                    on_unassign: 0,
-                },
-            ),
-            policy::Event::Revised { revision, display_name, settings, request: _, at: _ } => encoded(
-                kind::POLICY_REVISED,
-                &pb::PolicyRevised {
-                    revision: *revision,
-                    display_name: display_name.clone(),
-                    settings: to_settings(settings),
-                    on_unassign: 0,
-                },
-            ),
+            policy::Event::Created { display_name, profile, settings, on_unassign, request: _, at: _ } => {
+                encoded(
+                    kind::POLICY_CREATED,
+                    &pb::PolicyCreated {
+                        display_name: display_name.clone(),
+                        profile: profile.clone(),
+                        settings: to_settings(settings),
+                        on_unassign: pb::OnUnassign::from(*on_unassign).into(),
+                    },
+                )
+            }
+            policy::Event::Revised { revision, display_name, settings, on_unassign, request: _, at: _ } => {
+                encoded(
+                    kind::POLICY_REVISED,
+                    &pb::PolicyRevised {
+                        revision: *revision,
+                        display_name: display_name.clone(),
+                        settings: to_settings(settings),
+                        on_unassign: pb::OnUnassign::from(*on_unassign).into(),
+                    },
+                )
+            }
             policy::Event::Deleted { request: _ } => encoded(kind::POLICY_DELETED, &pb::PolicyDeleted {}),
         }
     }
@@ -77,14 +108,14 @@ impl State for Policy {
         let (request, at) = (request(envelope), envelope.context.time);
         Ok(Some(match envelope.kind.as_str() {
             kind::POLICY_CREATED => {
-                let pb::PolicyCreated { display_name, profile, settings, on_unassign: _ } = decoded(envelope)?;
-                let settings = from_settings(settings)?;
-                policy::Event::Created { display_name, profile, settings, request, at }
+                let pb::PolicyCreated { display_name, profile, settings, on_unassign } = decoded(envelope)?;
+                let (settings, on_unassign) = (from_settings(settings)?, from_on_unassign(on_unassign)?);
+                policy::Event::Created { display_name, profile, settings, on_unassign, request, at }
             }
             kind::POLICY_REVISED => {
-                let pb::PolicyRevised { revision, display_name, settings, on_unassign: _ } = decoded(envelope)?;
-                let settings = from_settings(settings)?;
-                policy::Event::Revised { revision, display_name, settings, request, at }
+                let pb::PolicyRevised { revision, display_name, settings, on_unassign } = decoded(envelope)?;
+                let (settings, on_unassign) = (from_settings(settings)?, from_on_unassign(on_unassign)?);
+                policy::Event::Revised { revision, display_name, settings, on_unassign, request, at }
             }
             kind::POLICY_DELETED => {
                 let pb::PolicyDeleted {} = decoded(envelope)?;
@@ -169,6 +200,57 @@ impl State for Sync {
     }
 }
 
+impl State for Session {
+    const AGGREGATE: Aggregate = Aggregate::Session;
+    type Event = session::Event;
+
+    fn evolve(&mut self, event: &Self::Event) {
+        Self::evolve(self, event);
+    }
+
+    fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
+        let session::Event::TurnsObserved { boots, request: _ } = event;
+        let boot_ids = boots.iter().map(|boot| boot.to_vec()).collect();
+        encoded(kind::DUPLICATE_SESSIONS, &pb::DuplicateSessionsObserved { boot_ids })
+    }
+
+    fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
+        if envelope.kind.as_str() != kind::DUPLICATE_SESSIONS {
+            return Ok(None);
+        }
+        let pb::DuplicateSessionsObserved { boot_ids } = decoded(envelope)?;
+        let boots: Vec<[u8; 16]> = boot_ids
+            .iter()
+            .map(|boot| boot[..].try_into().map_err(|_| "a boot id has 16 bytes".to_owned()))
+            .collect::<Result<_, _>>()?;
+        let boots = boots.try_into().map_err(|_| "two boots take turns".to_owned())?;
+        Ok(Some(session::Event::TurnsObserved { boots, request: request(envelope) }))
+    }
+}
+
+impl From<OnUnassign> for pb::OnUnassign {
+    fn from(on_unassign: OnUnassign) -> Self {
+        match on_unassign {
+            OnUnassign::Revert => Self::Revert,
+            OnUnassign::Keep => Self::Keep,
+        }
+    }
+}
+
+/// What is not said is taken as revert.
+impl From<pb::OnUnassign> for OnUnassign {
+    fn from(on_unassign: pb::OnUnassign) -> Self {
+        match on_unassign {
+            pb::OnUnassign::Unspecified | pb::OnUnassign::Revert => Self::Revert,
+            pb::OnUnassign::Keep => Self::Keep,
+        }
+    }
+}
+
+fn from_on_unassign(on_unassign: i32) -> Result<OnUnassign, String> {
+    Ok(pb::OnUnassign::try_from(on_unassign).map_err(text)?.into())
+}
+
 impl From<Intent> for pb::AssignmentIntent {
     fn from(intent: Intent) -> Self {
         match intent {
@@ -245,7 +327,7 @@ mod tests {
         .into()
     }
 
-    fn policy_events() -> Vec<policy::Event> {
+    fn policy_events(on_unassign: OnUnassign) -> Vec<policy::Event> {
         let request = RequestId::from_uuid(REQUEST);
         let (display_name, settings) = ("Servers".to_owned(), settings());
         vec![
@@ -253,10 +335,11 @@ mod tests {
                 display_name: display_name.clone(),
                 profile: "linux-antivirus".into(),
                 settings: settings.clone(),
+                on_unassign,
                 request,
                 at: AT,
             },
-            policy::Event::Revised { revision: 2, display_name, settings, request, at: AT },
+            policy::Event::Revised { revision: 2, display_name, settings, on_unassign, request, at: AT },
             policy::Event::Deleted { request },
         ]
     }
@@ -274,18 +357,26 @@ mod tests {
         vec![sync::Event::Requested { request: RequestId::from_uuid(REQUEST) }]
     }
 
+    fn session_events() -> Vec<session::Event> {
+        let boots = [[1; 16], [2; 16]];
+        vec![session::Event::TurnsObserved { boots, request: RequestId::from_uuid(REQUEST) }]
+    }
+
     #[test]
     fn events_round_trip() {
-        round_trips::<Policy>(policy_events());
+        round_trips::<Policy>(policy_events(OnUnassign::Revert));
+        round_trips::<Policy>(policy_events(OnUnassign::Keep));
         round_trips::<Assignment>(assignment_events());
         round_trips::<Sync>(sync_events());
+        round_trips::<Session>(session_events());
     }
 
     #[test]
     fn every_form_that_ever_shipped_decodes() {
-        samples_decode::<Policy>(GOLDEN, policy_events());
+        samples_decode::<Policy>(GOLDEN, policy_events(OnUnassign::Revert));
         samples_decode::<Assignment>(GOLDEN, assignment_events());
         samples_decode::<Sync>(GOLDEN, sync_events());
+        samples_decode::<Session>(GOLDEN, session_events());
     }
 
     #[test]

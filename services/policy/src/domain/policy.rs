@@ -9,5 +9,5 @@ mod tests;
 
 pub use command::Command;
 pub use error::Error;
-pub use event::Event;
+pub use event::{Event, OnUnassign};
 pub use state::{Known, Policy, etag};

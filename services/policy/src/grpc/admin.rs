@@ -33,9 +33,9 @@ impl PolicyService for Grpc {
         let pb::CreatePolicyRequest { parent, policy, request_id: _, validate_only: _ } =
             request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
-        let pb::Policy { display_name, profile, settings, .. } = convert::given(policy)?;
-        let settings = convert::settings(settings)?;
-        let created = self.commands.create_policy(&asked, display_name, profile, settings).await;
+        let pb::Policy { display_name, profile, settings, on_unassign, .. } = convert::given(policy)?;
+        let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
+        let created = self.commands.create_policy(&asked, display_name, profile, settings, on_unassign).await;
         let (id, done) = created.map_err(status)?;
         let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
         debug_assert_eq!(id, policy_id(tenant, asked.request));
@@ -48,10 +48,11 @@ impl PolicyService for Grpc {
     ) -> Result<Response<pb::Policy>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
         let pb::UpdatePolicyRequest { policy, request_id: _, validate_only: _ } = request.into_inner();
-        let pb::Policy { name, display_name, settings, etag, .. } = convert::given(policy)?;
+        let pb::Policy { name, display_name, settings, etag, on_unassign, .. } = convert::given(policy)?;
         let id = request::policy(self.tenant, "policy.name", &name)?;
-        let settings = convert::settings(settings)?;
-        let revised = self.commands.revise_policy(&asked, id, etag, display_name, settings).await;
+        let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
+        let revised =
+            self.commands.revise_policy(&asked, id, etag, display_name, settings, on_unassign).await;
         let done = revised.map_err(status)?;
         let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
         Ok(stamped(convert::known(self.tenant, id, known), done.position))

@@ -8,7 +8,7 @@ use muster_runtime::request::{self, Page};
 use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, SettingId, SettingValue, TenantId};
 
 use crate::domain::assignment::{Assigned, Intent};
-use crate::domain::policy::{Known, etag};
+use crate::domain::policy::{Known, OnUnassign, etag};
 use crate::domain::resolve::{Candidate, Effective, InForce, Reason, Source, Withheld};
 use crate::projection::fleet::PolicyRow;
 use crate::queries::Mark;
@@ -41,6 +41,12 @@ pub(super) fn intent(intent: i32) -> Result<Intent, Fault> {
     Ok(intent.map_err(|_| Fault::invalid_field("intent", "must be include or exclude"))?.into())
 }
 
+pub(super) fn on_unassign(on_unassign: i32) -> Result<OnUnassign, Fault> {
+    let on_unassign = pb::OnUnassign::try_from(on_unassign);
+    let invalid = |_| Fault::invalid_field("policy.on_unassign", "must be revert or keep");
+    Ok(on_unassign.map_err(invalid)?.into())
+}
+
 /// Which page of the policies: they are marked by id and name.
 pub(super) fn page(page_size: i32, page_token: &str) -> Result<Page<Mark>, Fault> {
     request::page(page_size, page_token, |bytes| {
@@ -55,7 +61,7 @@ pub(super) fn page_token(next: Option<Mark>) -> String {
 
 /// A policy from the view.
 pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Policy {
-    let PolicyRow { display_name, profile, settings, revision, create_time, update_time } = row;
+    let PolicyRow { display_name, profile, settings, on_unassign, revision, create_time, update_time } = row;
     pb::Policy {
         name: ResourceName::Policy(tenant, id).to_string(),
         display_name,
@@ -65,7 +71,7 @@ pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Poli
         create_time: Some(timestamp(create_time)),
         update_time: Some(timestamp(update_time)),
         etag: etag(revision),
-        on_unassign: 0,
+        on_unassign: pb::OnUnassign::from(on_unassign).into(),
     }
 }
 
@@ -75,6 +81,7 @@ pub(super) fn known(tenant: TenantId, id: PolicyId, known: &Known) -> pb::Policy
         display_name: known.display_name.clone(),
         profile: known.profile.clone(),
         settings: known.settings.clone(),
+        on_unassign: known.on_unassign,
         revision: known.revision,
         create_time: known.create_time,
         update_time: known.update_time,

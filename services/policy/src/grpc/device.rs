@@ -12,11 +12,12 @@ use muster_runtime::caller;
 use muster_types::{DeviceId, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 use tracing::{debug, warn};
 
 use super::{Grpc, convert};
-use crate::checkin::{Outcome, ToSign, next_check_in, sign};
+use crate::checkin::{Directive, Order, Outcome, ToSign, next_check_in, renewal_due, sign, sign_order};
+use crate::domain::session::Run;
 use crate::error::status;
 use crate::queries::{Answer, Has};
 use crate::watch::{Hint, Watch, life};
@@ -33,14 +34,41 @@ impl Grpc {
         Ok(device)
     }
 
-    async fn answer(&self, device: DeviceId, etag: &[u8], now: Timestamp) -> Result<Answer, Fault> {
-        let has = Has { etag, now };
+    async fn answer(&self, device: DeviceId, has: Has<'_>) -> Result<Answer, Fault> {
         if let Some(answer) = self.queries.check_in(device, has) {
             return Ok(answer);
         }
         self.queries.known(device).await?;
         let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}"));
         self.queries.check_in(device, has).ok_or_else(unknown)
+    }
+
+    /// What the server would like to get.
+    fn needs(&self, extensions: &Extensions, facts_wanted: bool, now: Timestamp) -> Vec<i32> {
+        let due = caller::certificate(extensions)
+            .is_some_and(|certificate| renewal_due(certificate.issued(), certificate.not_after, now));
+        let facts = facts_wanted.then_some(pb::Need::FullFacts);
+        facts.into_iter().chain(due.then_some(pb::Need::Renewal)).map(i32::from).collect()
+    }
+
+    /// Notes who calls, and tells of two machines that take turns; beside the call, which does not wait for the log.
+    fn attend(&self, device: DeviceId, ordinal: u32, run: Run, quarantined: bool) {
+        let Some(boots) = self.attendance.note(ordinal, run, quarantined) else { return };
+        warn!(%device, "two machines take turns in using one identity");
+        self.metrics.duplicate();
+        let (commands, attendance) = (self.commands.clone(), self.attendance.clone());
+        self.tasks.spawn("duplicate", async move {
+            if let Err(fault) = commands.observed_turns(device, boots).await {
+                warn!(%device, error = %fault, "two machines that take turns are told of later");
+                attendance.untold(ordinal);
+            }
+        });
+    }
+
+    fn order(&self, device: DeviceId, directive: &Directive, now: Timestamp) -> Option<pb::SignedPolicy> {
+        let Directive::Decommission { expire, kept } = directive else { return None };
+        let order = Order { tenant: self.tenant, device, expire: *expire, kept, now };
+        Some(sign_order(&self.signer, order))
     }
 
     fn outcome(
@@ -75,29 +103,35 @@ impl DevicePolicyService for Grpc {
     ) -> Result<Response<pb::CheckInResponse>, Status> {
         let device = self.device(&request)?;
         let now = self.clock.now();
+        let (_, extensions, request) = request.into_parts();
         // What else the device says of itself is for the log line: state is judged by what is in force.
         let pb::CheckInRequest {
             sequence,
-            session_id: _,
+            session_id,
             applied_etag,
             received_etag: _,
-            facts_digest: _,
+            facts_digest,
             report_digest: _,
             apply_state,
             applied_version,
-            boot_id: _,
-        } = request.into_inner();
-        let Answer { outcome, stand_down } = self.answer(device, &applied_etag, now).await.map_err(status)?;
+            boot_id,
+        } = request;
+        let has = Has { etag: &applied_etag, facts_digest: &facts_digest, now };
+        let Answer { outcome, directive, facts_wanted, ordinal } =
+            self.answer(device, has).await.map_err(status)?;
+        if let Some(ordinal) = ordinal {
+            let run = Run::new(&boot_id, &session_id, sequence);
+            self.attend(device, ordinal, run, directive == Directive::Quarantine);
+        }
         debug!(%device, sequence, apply_state, applied_version, "check-in");
-        let directive = if stand_down { pb::Directive::StandDown } else { pb::Directive::Unspecified };
+        let (told, code) = directive.told();
         Ok(Response::new(pb::CheckInResponse {
             outcome: Some(self.outcome(device, outcome, applied_version, now)),
             next_check_in: Some(duration(next_check_in(device, sequence))),
-            // Facts and status are other services' to know: they ask for them in their own replies.
-            needs: Vec::new(),
-            directive: directive.into(),
-            directive_code: String::new(),
-            offboarding_order: None,
+            needs: self.needs(&extensions, facts_wanted, now),
+            directive: told.into(),
+            directive_code: code.map_or_else(String::new, |code| code.as_str().to_owned()),
+            offboarding_order: self.order(device, &directive, now),
         }))
     }
 
@@ -111,7 +145,8 @@ impl DevicePolicyService for Grpc {
             || Fault::new(ErrorCode::Overloaded, "too many watches are open; check in without one");
         let watch = self.watches.open(device).ok_or_else(|| status(too_many()))?;
         // Looked up after the watch was opened: what changes from here on is hinted.
-        let etag = self.queries.etag(device).filter(|etag| applied_etag != *etag);
+        let leaving = self.queries.is_leaving(device, self.clock.now());
+        let etag = self.queries.etag(device).filter(|etag| leaving || applied_etag != *etag);
         let first = etag.map(|etag| Hint { etag, spread: Duration::ZERO, traceparent: None });
         let watching = Watching {
             first,

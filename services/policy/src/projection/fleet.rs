@@ -6,6 +6,7 @@
 //! devices are resolved again when the run of events is over.
 
 mod device;
+mod enrollment;
 mod reach;
 mod rows;
 #[cfg(test)]
@@ -14,11 +15,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use muster_catalog::{Catalogue, Platform};
+use muster_catalog::Catalogue;
 use muster_eventlog::Envelope;
 use muster_eventlog::command::State as _;
 use muster_eventlog::project::{Dirty, FoldError, View};
-use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
 use muster_types::{
     Aggregate, DeviceId, GroupId, PolicyId, Positions, Service, SettingId, SettingValue, Timestamp,
@@ -27,14 +27,14 @@ use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
 use crate::domain::assignment::{self, Assigned, Assignment, Intent};
-use crate::domain::policy::{self, Policy};
-use crate::domain::resolve::{Effective, Facts};
+use crate::domain::policy::{self, OnUnassign, Policy};
+use crate::domain::resolve::{Effective, Facts, InForce};
 use crate::metrics::PolicyMetrics;
 use crate::store::{self, Key};
 use crate::watch::Watches;
 use crate::wire::{self, kind};
 
-pub use device::{Device, Management};
+pub use device::{Device, FactsMark, Gone, Management, Told, facts_mark};
 use reach::{Reach, Touched};
 
 /// The view.
@@ -59,7 +59,8 @@ pub struct Fleet {
     shared_max: usize,
     nothing: Arc<Effective>,
     touched: Vec<Touched>,
-    syncs: Vec<(DeviceId, Option<Arc<str>>)>,
+    /// Devices to hint whatever they shall be set to: by an admin, or because what they are directed to do changed.
+    asked: Vec<(DeviceId, Option<Arc<str>>)>,
 }
 
 /// A group as far as policies care.
@@ -80,6 +81,8 @@ pub struct PolicyRow {
     pub profile: String,
     /// What it sets.
     pub settings: BTreeMap<SettingId, SettingValue>,
+    /// What becomes of its settings on a device that it no longer reaches.
+    pub on_unassign: OnUnassign,
     /// Its revision.
     pub revision: u64,
     /// When it was made.
@@ -109,14 +112,30 @@ impl Fleet {
             shared_max: 0,
             nothing: Arc::default(),
             touched: Vec::new(),
-            syncs: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
-    /// A device that was onboarded.
+    /// A device that was onboarded and is still there.
     #[must_use]
     pub fn device(&self, id: DeviceId) -> Option<&Device> {
-        self.devices.get(*self.by_id.get(&id)? as usize).filter(|device| device.platform.is_some())
+        self.devices.get(*self.by_id.get(&id)? as usize).filter(|device| device.told.is_there())
+    }
+
+    /// Why a device is no longer there.
+    #[must_use]
+    pub fn gone(&self, id: DeviceId) -> Option<Gone> {
+        self.devices.get(*self.by_id.get(&id)? as usize)?.told.gone
+    }
+
+    /// Of what a device is set to, the settings that stay when it leaves management: all policies that have a part in
+    /// their value say so.
+    pub fn kept<'a>(&'a self, device: &'a Device) -> impl Iterator<Item = &'a SettingId> {
+        let keeps = |policy: &PolicyId| {
+            self.policies.get(policy).is_some_and(|row| row.on_unassign == OnUnassign::Keep)
+        };
+        let kept = move |setting: &&InForce| setting.sources.iter().all(|source| keeps(&source.policy));
+        device.effective.settings.iter().filter(kept).map(|setting| &setting.id)
     }
 
     /// A policy.
@@ -173,21 +192,18 @@ impl Fleet {
         number
     }
 
-    /// Changes a device and keeps what is found by its facts and ordinal in step.
-    fn change(
-        &mut self,
-        id: DeviceId,
-        change: impl FnOnce(&mut Device),
-        event: &Envelope,
-        dirty: &mut Dirty,
-    ) {
+    /// Changes what is told of a device and keeps what is found by its facts and ordinal in step.
+    fn change(&mut self, id: DeviceId, change: impl FnOnce(&mut Told), event: &Envelope, dirty: &mut Dirty) {
         let number = self.number(id) as usize;
-        let before = self.devices[number].class();
-        change(&mut self.devices[number]);
-        let after = self.devices[number].class();
-        if before != after {
-            self.reclass(before, after);
-            self.touch(self.devices[number].ordinal.into_iter().collect(), event);
+        let before = self.devices[number].told;
+        change(&mut self.devices[number].told);
+        let after = self.devices[number].told;
+        if before.class() != after.class() {
+            self.reclass(before.class(), after.class());
+            self.touch(after.ordinal.into_iter().collect(), event);
+        }
+        if before.directions() != after.directions() {
+            self.asked.push((id, event.context.traceparent.clone()));
         }
         dirty.mark(store::device_key(id));
     }
@@ -200,45 +216,6 @@ impl Fleet {
         }
         if let Some((facts, ordinal)) = after {
             self.classes.entry(facts).or_default().insert(ordinal);
-        }
-    }
-
-    fn onboarded(
-        &mut self,
-        facts: Option<enroll::DeviceFacts>,
-        event: &Envelope,
-        dirty: &mut Dirty,
-    ) -> Result<(), FoldError> {
-        let facts = facts.ok_or_else(|| FoldError::new(event, "facts: must be set"))?;
-        let platform = match facts.platform() {
-            enroll::Platform::Unspecified => return Err(FoldError::new(event, "platform: must be set")),
-            enroll::Platform::Windows => Platform::Windows,
-            enroll::Platform::Linux => Platform::Linux,
-            enroll::Platform::Macos => Platform::Macos,
-        };
-        self.change(device_of(event), |device| device.platform = Some(platform), event, dirty);
-        Ok(())
-    }
-
-    fn enrolled(&mut self, managed_by: enroll::ManagedBy, event: &Envelope, dirty: &mut Dirty) {
-        let management = match managed_by {
-            enroll::ManagedBy::Unspecified | enroll::ManagedBy::Muster => Management::Here,
-            enroll::ManagedBy::Mdm | enroll::ManagedBy::ConfigMgr | enroll::ManagedBy::Nobody => {
-                Management::Elsewhere
-            }
-        };
-        self.change(device_of(event), |device| device.management = management, event, dirty);
-    }
-
-    /// The first trust in a device gives it its ordinal; later ones change nothing here.
-    fn trusted(&mut self, event: &Envelope, dirty: &mut Dirty) {
-        let id = device_of(event);
-        let number = self.number(id);
-        if self.devices[number as usize].ordinal.is_none() {
-            let ordinal =
-                u32::try_from(self.by_ordinal.len()).expect("there are no more ordinals than devices");
-            self.by_ordinal.push(number);
-            self.change(id, |device| device.ordinal = Some(ordinal), event, dirty);
         }
     }
 
@@ -262,25 +239,27 @@ impl Fleet {
         let Some(decoded) = decoded else { return Ok(()) };
         self.touch(self.reached(id), event);
         match decoded {
-            policy::Event::Created { display_name, profile, settings, request: _, at } => {
+            policy::Event::Created { display_name, profile, settings, on_unassign, request: _, at } => {
                 self.names.insert((display_name.clone(), id));
                 let row = PolicyRow {
                     display_name,
                     profile,
                     settings,
+                    on_unassign,
                     revision: 1,
                     create_time: at,
                     update_time: at,
                 };
                 self.policies.insert(id, row);
             }
-            policy::Event::Revised { revision, display_name, settings, request: _, at } => {
+            policy::Event::Revised { revision, display_name, settings, on_unassign, request: _, at } => {
                 let unknown = || FoldError::new(event, "the policy was not created");
                 let row = self.policies.get_mut(&id).ok_or_else(unknown)?;
                 self.names.remove(&(row.display_name.clone(), id));
                 self.names.insert((display_name.clone(), id));
                 row.display_name = display_name;
                 row.settings = settings;
+                row.on_unassign = on_unassign;
                 row.revision = revision;
                 row.update_time = at;
             }
@@ -366,7 +345,7 @@ fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
 
 impl View for Fleet {
     const NAME: &'static str = "fleet";
-    const CONTRACT: u32 = 1;
+    const CONTRACT: u32 = 2;
     const SOURCES: &'static [Service] = &[Service::Enroll, Service::Identity, Service::Policy];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
@@ -374,24 +353,7 @@ impl View for Fleet {
             (Aggregate::Policy, _) => self.policy_changed(event, dirty),
             (Aggregate::Assignment, _) => self.assignment_changed(event, dirty),
             (_, kind::SYNC_REQUESTED) => {
-                self.syncs.push((device_of(event), event.context.traceparent.clone()));
-                Ok(())
-            }
-            (_, kind::DEVICE_ONBOARDED) => {
-                let enroll::DeviceOnboarded { facts, .. } = decoded(event)?;
-                self.onboarded(facts, event, dirty)
-            }
-            (_, kind::FACTS_CHANGED) => {
-                let enroll::DeviceFactsChanged { facts, facts_digest: _ } = decoded(event)?;
-                self.onboarded(facts, event, dirty)
-            }
-            (_, kind::ENROLLMENT_SUCCEEDED) => {
-                let succeeded: enroll::EnrollmentSucceeded = decoded(event)?;
-                self.enrolled(succeeded.managed_by(), event, dirty);
-                Ok(())
-            }
-            (_, kind::TRUST_ESTABLISHED) => {
-                self.trusted(event, dirty);
+                self.asked.push((device_of(event), event.context.traceparent.clone()));
                 Ok(())
             }
             (_, kind::GROUP_DEFINED) => {
@@ -401,6 +363,7 @@ impl View for Fleet {
                 Ok(())
             }
             (_, kind::MEMBERSHIP_CHANGED) => self.membership(event, dirty),
+            (Aggregate::Enrollment | Aggregate::Registration, _) => self.device_changed(event, dirty),
             _ => Ok(()),
         }
     }
@@ -419,7 +382,7 @@ impl View for Fleet {
     fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
         match store::read_key(key)? {
             Key::Device(id) => {
-                self.by_id.get(&id).map(|number| store::encode_device(&self.devices[*number as usize]))
+                self.by_id.get(&id).map(|number| store::encode_device(&self.devices[*number as usize].told))
             }
             Key::Group(id) => self.groups.get(&id).map(store::encode_group),
             Key::Policy(id) => self.policies.get(&id).map(store::encode_policy),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use muster_types::{RequestId, SettingId, SettingValue, Timestamp};
 
+use super::OnUnassign;
+
 /// A wish that the rules may refuse. Settings were checked against the catalogue before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -15,6 +17,8 @@ pub enum Command {
         profile: String,
         /// What it sets.
         settings: BTreeMap<SettingId, SettingValue>,
+        /// What becomes of its settings on a device that it no longer reaches.
+        on_unassign: OnUnassign,
         /// The request.
         request: RequestId,
         /// The moment of the command.
@@ -26,6 +30,8 @@ pub enum Command {
         display_name: String,
         /// What it sets from now on.
         settings: BTreeMap<SettingId, SettingValue>,
+        /// What becomes of its settings, from now on, on a device that it no longer reaches.
+        on_unassign: OnUnassign,
         /// Etag the policy must still have; empty means any.
         etag: String,
         /// The request.

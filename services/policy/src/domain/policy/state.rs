@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use muster_types::{Digest, RequestId, SettingId, SettingValue, Timestamp, setting};
 
-use super::{Command, Error, Event};
+use super::{Command, Error, Event, OnUnassign};
 
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 256;
@@ -33,6 +33,8 @@ pub struct Known {
     pub profile: String,
     /// What it sets.
     pub settings: BTreeMap<SettingId, SettingValue>,
+    /// What becomes of its settings on a device that it no longer reaches.
+    pub on_unassign: OnUnassign,
     /// Counts revisions from 1.
     pub revision: u64,
     /// When it was made.
@@ -41,8 +43,8 @@ pub struct Known {
     pub update_time: Timestamp,
     /// The request that last changed it.
     request: RequestId,
-    /// Name and etag of the settings of revision 1: what a repeated creation is told by.
-    created: (String, Digest),
+    /// Name, etag of the settings and their end, of revision 1: what a repeated creation is told by.
+    created: (String, Digest, OnUnassign),
 }
 
 impl Known {
@@ -83,29 +85,36 @@ impl Policy {
     /// [`Error`] when the rules refuse it.
     pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Error> {
         match (self, command) {
-            (state, Command::Create { display_name, profile, settings, request, now }) => {
+            (state, Command::Create { display_name, profile, settings, on_unassign, request, now }) => {
                 check_name(display_name)?;
                 match state {
                     Self::Absent => Ok(vec![Event::Created {
                         display_name: display_name.clone(),
                         profile: profile.clone(),
                         settings: settings.clone(),
+                        on_unassign: *on_unassign,
                         request: *request,
                         at: *now,
                     }]),
                     Self::Present(known)
                         if known.profile == *profile
-                            && known.created == (display_name.clone(), digest(settings)) =>
+                            && known.created == (display_name.clone(), digest(settings), *on_unassign) =>
                     {
                         Ok(vec![])
                     }
                     Self::Present(_) | Self::Deleted { .. } => Err(Error::RequestReused),
                 }
             }
-            (Self::Present(known), Command::Revise { display_name, settings, etag, request, now }) => {
+            (
+                Self::Present(known),
+                Command::Revise { display_name, settings, on_unassign, etag, request, now },
+            ) => {
                 check_name(display_name)?;
                 // A lost reply is asked for again with the old etag: what holds already is not refused.
-                if known.display_name == *display_name && known.settings == *settings {
+                if known.display_name == *display_name
+                    && known.settings == *settings
+                    && known.on_unassign == *on_unassign
+                {
                     return Ok(vec![]);
                 }
                 if known.request == *request {
@@ -116,6 +125,7 @@ impl Policy {
                     revision: known.revision + 1,
                     display_name: display_name.clone(),
                     settings: settings.clone(),
+                    on_unassign: *on_unassign,
                     request: *request,
                     at: *now,
                 }])
@@ -136,21 +146,26 @@ impl Policy {
     /// Folds an event.
     pub fn evolve(&mut self, event: &Event) {
         match (&mut *self, event) {
-            (state, Event::Created { display_name, profile, settings, request, at }) => {
+            (state, Event::Created { display_name, profile, settings, on_unassign, request, at }) => {
                 *state = Self::Present(Known {
                     display_name: display_name.clone(),
                     profile: profile.clone(),
                     settings: settings.clone(),
+                    on_unassign: *on_unassign,
                     revision: 1,
                     create_time: *at,
                     update_time: *at,
                     request: *request,
-                    created: (display_name.clone(), digest(settings)),
+                    created: (display_name.clone(), digest(settings), *on_unassign),
                 });
             }
-            (Self::Present(known), Event::Revised { revision, display_name, settings, request, at }) => {
+            (
+                Self::Present(known),
+                Event::Revised { revision, display_name, settings, on_unassign, request, at },
+            ) => {
                 known.display_name.clone_from(display_name);
                 known.settings.clone_from(settings);
+                known.on_unassign = *on_unassign;
                 known.revision = *revision;
                 known.update_time = *at;
                 known.request = *request;

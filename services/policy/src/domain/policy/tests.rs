@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_types::{RequestId, SettingId, SettingValue, Timestamp};
 use uuid::Uuid;
 
-use super::{Command, Error, Event, Policy};
+use super::{Command, Error, Event, OnUnassign, Policy};
 
 const NOW: Timestamp = Timestamp::from_micros(5);
 
@@ -29,6 +29,7 @@ fn create(name: &str, n: u128) -> Command {
         display_name: name.into(),
         profile: "linux-antivirus".into(),
         settings: settings(30),
+        on_unassign: OnUnassign::Revert,
         request: request(n),
         now: NOW,
     }
@@ -39,19 +40,32 @@ fn created() -> Event {
         display_name: "Servers".into(),
         profile: "linux-antivirus".into(),
         settings: settings(30),
+        on_unassign: OnUnassign::Revert,
         request: request(1),
         at: NOW,
     }
 }
 
 fn revise(name: &str, days: i64, etag: &str, n: u128) -> Command {
-    let settings = settings(days);
-    Command::Revise { display_name: name.into(), settings, etag: etag.into(), request: request(n), now: NOW }
+    Command::Revise {
+        display_name: name.into(),
+        settings: settings(days),
+        on_unassign: OnUnassign::Revert,
+        etag: etag.into(),
+        request: request(n),
+        now: NOW,
+    }
 }
 
 fn revised(revision: u64, days: i64, n: u128) -> Event {
-    let settings = settings(days);
-    Event::Revised { revision, display_name: "Servers".into(), settings, request: request(n), at: NOW }
+    Event::Revised {
+        revision,
+        display_name: "Servers".into(),
+        settings: settings(days),
+        on_unassign: OnUnassign::Revert,
+        request: request(n),
+        at: NOW,
+    }
 }
 
 fn delete(etag: &str, n: u128) -> Command {
@@ -86,6 +100,23 @@ fn a_change_makes_the_next_revision_and_no_change_makes_none() {
     let policy = given(&[created()]);
     assert_eq!(policy.decide(&revise("Servers", 31, "", 2)), Ok(vec![revised(2, 31, 2)]));
     assert_eq!(policy.decide(&revise("Servers", 30, "", 2)), Ok(vec![]));
+}
+
+#[test]
+fn keeping_what_was_set_is_a_revision_of_its_own() {
+    let policy = given(&[created()]);
+    let keep = |mut command: Command| {
+        if let Command::Create { on_unassign, .. } | Command::Revise { on_unassign, .. } = &mut command {
+            *on_unassign = OnUnassign::Keep;
+        }
+        command
+    };
+    let decided = policy.decide(&keep(revise("Servers", 30, "", 2))).unwrap();
+    assert!(matches!(decided[..], [Event::Revised { revision: 2, on_unassign: OnUnassign::Keep, .. }]));
+    assert_eq!(policy.decide(&keep(create("Servers", 1))), Err(Error::RequestReused));
+    let mut revised = policy;
+    decided.iter().for_each(|event| revised.evolve(event));
+    assert_eq!(revised.known().unwrap().on_unassign, OnUnassign::Keep);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use muster_catalog::Platform;
-use muster_types::DeviceId;
+use muster_types::{DeviceId, EnrollmentCode, Timestamp};
 
 use crate::domain::resolve::{Channel, Effective, Facts};
 
@@ -15,8 +15,88 @@ pub enum Management {
     Undecided,
     /// This channel.
     Here,
-    /// Another authority, or nobody.
-    Elsewhere,
+    /// Another authority, or nobody; the code says why.
+    Elsewhere(EnrollmentCode),
+}
+
+/// Why a device is no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It confirmed its offboarding.
+    Offboarded,
+    /// It was deleted.
+    Deleted,
+    /// It turned out to be another one.
+    Merged,
+}
+
+/// First bytes of a digest of facts: enough to tell whether they changed.
+pub type FactsMark = [u8; 8];
+
+/// The mark of a digest; `None` when it is too short to be one.
+#[must_use]
+pub fn facts_mark(digest: &[u8]) -> Option<FactsMark> {
+    digest.first_chunk().copied()
+}
+
+/// What the logs say of a device, as far as policies care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Its operating system, once it was onboarded.
+    pub platform: Option<Platform>,
+    /// Who manages it.
+    pub management: Management,
+    /// Its place in bitmaps, once it is trusted.
+    pub ordinal: Option<u32>,
+    /// Why it is no longer there, if so. It may onboard again.
+    pub gone: Option<Gone>,
+    /// Two live sessions use its identity, and no admin has resolved that.
+    pub quarantined: bool,
+    /// When the order to leave management expires, if an admin gave one.
+    pub offboarding: Option<Timestamp>,
+    /// What its facts are known by, if that is known.
+    pub facts: Option<FactsMark>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            platform: None,
+            management: Management::Undecided,
+            ordinal: None,
+            gone: None,
+            quarantined: false,
+            offboarding: None,
+            facts: None,
+        }
+    }
+}
+
+impl Told {
+    /// What of it matters for what it is set to; `None` while it gets nothing: not onboarded, gone, or managed elsewhere.
+    #[must_use]
+    pub fn facts(&self) -> Option<Facts> {
+        let managed = self.gone.is_none() && !matches!(self.management, Management::Elsewhere(_));
+        self.platform.filter(|_| managed).map(|platform| Facts { platform, channel: Channel::Ssm })
+    }
+
+    /// Where it is found by facts and ordinal.
+    #[must_use]
+    pub(super) fn class(&self) -> Option<(Facts, u32)> {
+        self.facts().zip(self.ordinal)
+    }
+
+    /// What it is directed by: a device whose directions change is hinted.
+    #[must_use]
+    pub(super) const fn directions(&self) -> (Management, bool, Option<Timestamp>) {
+        (self.management, self.quarantined, self.offboarding)
+    }
+
+    /// Whether it was onboarded and is still there.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.platform.is_some() && self.gone.is_none()
+    }
 }
 
 /// A device as far as policies care.
@@ -24,12 +104,8 @@ pub enum Management {
 pub struct Device {
     /// Its id.
     pub id: DeviceId,
-    /// Its operating system, once it was onboarded.
-    pub platform: Option<Platform>,
-    /// Who manages it.
-    pub management: Management,
-    /// Its place in bitmaps, once it is trusted.
-    pub ordinal: Option<u32>,
+    /// What the logs say of it.
+    pub told: Told,
     /// What it shall be set to, shared with all devices that do not differ.
     pub effective: Arc<Effective>,
     /// The period its policy was last signed in, as far as this process knows; see [`crate::checkin::period`].
@@ -39,28 +115,8 @@ pub struct Device {
 impl Device {
     /// A device of which nothing is known.
     #[must_use]
-    pub const fn new(id: DeviceId, effective: Arc<Effective>) -> Self {
-        Self {
-            id,
-            platform: None,
-            management: Management::Undecided,
-            ordinal: None,
-            effective,
-            signed: AtomicU32::new(0),
-        }
-    }
-
-    /// What of it matters for what it is set to; `None` while it gets nothing: not onboarded, or managed elsewhere.
-    #[must_use]
-    pub fn facts(&self) -> Option<Facts> {
-        let managed = self.management != Management::Elsewhere;
-        self.platform.filter(|_| managed).map(|platform| Facts { platform, channel: Channel::Ssm })
-    }
-
-    /// Where it is found by facts and ordinal.
-    #[must_use]
-    pub(super) fn class(&self) -> Option<(Facts, u32)> {
-        self.facts().zip(self.ordinal)
+    pub fn new(id: DeviceId, effective: Arc<Effective>) -> Self {
+        Self { id, told: Told::default(), effective, signed: AtomicU32::new(0) }
     }
 
     /// Whether its policy was last signed in an earlier period, and none since `start`, when this process began.

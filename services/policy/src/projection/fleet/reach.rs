@@ -53,18 +53,18 @@ impl Fleet {
         self.resolve_again(&ordinals);
     }
 
-    /// Resolves touched devices again and hints those for which something changed, and those asked to sync.
+    /// Resolves touched devices again and hints those for which something changed, and those asked.
     pub(super) fn resolve_touched(&mut self) {
-        if self.touched.is_empty() && self.syncs.is_empty() {
+        if self.touched.is_empty() && self.asked.is_empty() {
             return;
         }
         let touched = std::mem::take(&mut self.touched);
-        let syncs = std::mem::take(&mut self.syncs);
+        let asked = std::mem::take(&mut self.asked);
         let ordinals =
             touched.iter().fold(RoaringBitmap::new(), |ordinals, touched| ordinals | &touched.ordinals);
         let changed = self.resolve_again(&ordinals);
         if !self.watches.is_empty() {
-            self.hint(&changed, &touched, syncs);
+            self.hint(&changed, &touched, asked);
         }
     }
 
@@ -172,18 +172,23 @@ impl Fleet {
         }
     }
 
-    fn hint(&self, changed: &RoaringBitmap, touched: &[Touched], syncs: Vec<(DeviceId, Option<Arc<str>>)>) {
-        let spread = spread(changed.len());
+    fn hint(&self, changed: &RoaringBitmap, touched: &[Touched], asked: Vec<(DeviceId, Option<Arc<str>>)>) {
+        let asked: Vec<_> = asked
+            .into_iter()
+            .filter_map(|(id, traceparent)| {
+                let device = self.device(id)?;
+                let told_anyway = device.told.ordinal.is_some_and(|ordinal| changed.contains(ordinal));
+                (!told_anyway).then_some((id, device.effective.etag, traceparent))
+            })
+            .collect();
+        let spread = spread(changed.len() + asked.len() as u64);
         let etag_changed = changed.iter().filter_map(|ordinal| {
             let device = self.devices.get(*self.by_ordinal.get(ordinal as usize)? as usize)?;
             let cause = touched.iter().rev().find(|touched| touched.ordinals.contains(ordinal));
             let traceparent = cause.and_then(|cause| cause.traceparent.clone());
             Some((device.id, Hint { etag: device.effective.etag, spread, traceparent }))
         });
-        let asked = syncs.into_iter().filter_map(|(id, traceparent)| {
-            let etag = self.device(id)?.effective.etag;
-            Some((id, Hint { etag, spread: std::time::Duration::ZERO, traceparent }))
-        });
+        let asked = asked.into_iter().map(|(id, etag, traceparent)| (id, Hint { etag, spread, traceparent }));
         self.watches.hint(etag_changed.chain(asked).collect());
     }
 }

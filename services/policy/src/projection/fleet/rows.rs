@@ -1,7 +1,7 @@
 //! Taking stored rows back.
 
 use super::Fleet;
-use crate::store::{self, DeviceRow, Key};
+use crate::store::{self, Key};
 
 /// A place among the ordinals whose device's row did not come yet.
 const NOBODY: u32 = u32::MAX;
@@ -10,15 +10,11 @@ impl Fleet {
     pub(super) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         match store::read_key(key).ok_or("not the key of a row")? {
             Key::Device(id) => {
-                let DeviceRow { platform, management, ordinal } = store::decode_device(value)?;
+                let told = store::decode_device(value)?;
                 let number = self.number(id);
-                let device = &mut self.devices[number as usize];
-                device.platform = platform;
-                device.management = management;
-                device.ordinal = ordinal;
-                let class = device.class();
-                self.reclass(None, class);
-                ordinal.map_or(Ok(()), |ordinal| self.place(ordinal, number))
+                self.devices[number as usize].told = told;
+                self.reclass(None, told.class());
+                told.ordinal.map_or(Ok(()), |ordinal| self.place(ordinal, number))
             }
             Key::Group(id) => {
                 self.groups.insert(id, store::decode_group(value)?);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use muster_eventlog::command::State;
 use muster_eventlog::{Actor, Context, Envelope, EventType};
-use muster_types::{EventId, StreamId, TenantId, Version};
+use muster_proto::enroll::v1 as enroll;
+use muster_types::{EnrollmentCode, EventId, StreamId, TenantId, Version};
 use proptest::prelude::*;
 use prost::Message;
 use uuid::Uuid;
@@ -13,6 +14,8 @@ use super::*;
 use crate::watch::Hint;
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+const EXPIRE: Timestamp = Timestamp::from_micros(9_000_000);
 
 fn device(n: u8) -> DeviceId {
     DeviceId::from_uuid(Uuid::from_u128(u128::from(n) + 100))
@@ -51,6 +54,13 @@ enum Fact {
     Onboarded(u8),
     Trusted(u8),
     ManagedElsewhere(u8),
+    Authority(u8, bool),
+    Refused(u8),
+    Offboarding(u8, bool),
+    Removed(u8),
+    Merged(u8),
+    Suspected(u8),
+    Resolved(u8),
     Defined(u8),
     Joined(u8, Vec<u32>),
     Left(u8, Vec<u32>),
@@ -76,6 +86,11 @@ fn settings(value: u8) -> BTreeMap<SettingId, SettingValue> {
     ])
 }
 
+/// Values from 2 on are kept.
+const fn on_unassign(value: u8) -> OnUnassign {
+    if value >= 2 { OnUnassign::Keep } else { OnUnassign::Revert }
+}
+
 fn encoded<S: State>(id: Uuid, event: &S::Event) -> (Aggregate, Uuid, EventType, Vec<u8>) {
     let (kind, payload) = S::encode(event);
     (S::AGGREGATE, id, kind, payload)
@@ -98,13 +113,57 @@ impl Fact {
             Self::Onboarded(n) => {
                 let facts =
                     enroll::DeviceFacts { platform: enroll::Platform::Linux.into(), ..Default::default() };
-                let message = enroll::DeviceOnboarded { facts: Some(facts), ..Default::default() };
+                let message = enroll::DeviceOnboarded {
+                    facts: Some(facts),
+                    facts_digest: vec![*n; 32],
+                    ..Default::default()
+                };
                 other(Aggregate::Enrollment, device(*n).uuid(), kind::DEVICE_ONBOARDED, &message)
             }
             Self::ManagedElsewhere(n) => {
                 let managed_by = enroll::ManagedBy::Mdm.into();
                 let message = enroll::EnrollmentSucceeded { managed_by, ..Default::default() };
                 other(Aggregate::Enrollment, device(*n).uuid(), kind::ENROLLMENT_SUCCEEDED, &message)
+            }
+            Self::Authority(n, here) => {
+                let to = if *here { enroll::ManagedBy::Muster } else { enroll::ManagedBy::Mdm };
+                let code = if *here { "ENROLLED" } else { "MANAGED_BY_MDM" };
+                let message = enroll::ManagementAuthorityChanged {
+                    to: to.into(),
+                    code: code.into(),
+                    ..Default::default()
+                };
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::AUTHORITY_CHANGED, &message)
+            }
+            Self::Refused(n) => {
+                let message =
+                    enroll::EnrollmentRefused { reason: "OUT_OF_SCOPE".into(), ..Default::default() };
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::ENROLLMENT_REFUSED, &message)
+            }
+            Self::Offboarding(n, false) => {
+                let expire_time = Some(muster_proto::convert::timestamp(EXPIRE));
+                let message = enroll::DeviceOffboardingRequested { expire_time };
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::OFFBOARDING_REQUESTED, &message)
+            }
+            Self::Offboarding(n, true) => {
+                let message = enroll::DeviceOffboarded::default();
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::DEVICE_OFFBOARDED, &message)
+            }
+            Self::Removed(n) => {
+                let message = enroll::DeviceDeleted {};
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::DEVICE_DELETED, &message)
+            }
+            Self::Merged(n) => {
+                let message = enroll::DeviceMerged::default();
+                other(Aggregate::Enrollment, device(*n).uuid(), kind::DEVICE_MERGED, &message)
+            }
+            Self::Suspected(n) => {
+                let message = identity::CloneSuspected::default();
+                other(Aggregate::Registration, device(*n).uuid(), kind::CLONE_SUSPECTED, &message)
+            }
+            Self::Resolved(n) => {
+                let message = identity::CloneResolved::default();
+                other(Aggregate::Registration, device(*n).uuid(), kind::CLONE_RESOLVED, &message)
             }
             Self::Trusted(n) => {
                 let message = identity::TrustEstablished::default();
@@ -128,6 +187,7 @@ impl Fact {
                     display_name: format!("policy {n}"),
                     profile: "linux-antivirus".into(),
                     settings: settings(*value),
+                    on_unassign: on_unassign(*value),
                     request,
                     at,
                 },
@@ -138,6 +198,7 @@ impl Fact {
                     revision,
                     display_name: format!("policy {n}"),
                     settings: settings(*value),
+                    on_unassign: on_unassign(*value),
                     request,
                     at,
                 },
@@ -170,6 +231,13 @@ fn possible(facts: Vec<Fact>) -> Vec<Fact> {
         Fact::Onboarded(_)
         | Fact::Trusted(_)
         | Fact::ManagedElsewhere(_)
+        | Fact::Authority(..)
+        | Fact::Refused(_)
+        | Fact::Offboarding(..)
+        | Fact::Removed(_)
+        | Fact::Merged(_)
+        | Fact::Suspected(_)
+        | Fact::Resolved(_)
         | Fact::Defined(_)
         | Fact::Joined(..)
         | Fact::Left(..) => true,
@@ -181,8 +249,19 @@ fn logs(facts: &[Fact]) -> [Vec<Envelope>; 3] {
     let mut logs: [Vec<Envelope>; 3] = Default::default();
     for (revision, fact) in (2..).zip(facts) {
         let log = match fact {
-            Fact::Onboarded(_) | Fact::ManagedElsewhere(_) => 0,
-            Fact::Trusted(_) | Fact::Defined(_) | Fact::Joined(..) | Fact::Left(..) => 1,
+            Fact::Onboarded(_)
+            | Fact::ManagedElsewhere(_)
+            | Fact::Authority(..)
+            | Fact::Refused(_)
+            | Fact::Offboarding(..)
+            | Fact::Removed(_)
+            | Fact::Merged(_) => 0,
+            Fact::Trusted(_)
+            | Fact::Suspected(_)
+            | Fact::Resolved(_)
+            | Fact::Defined(_)
+            | Fact::Joined(..)
+            | Fact::Left(..) => 1,
             Fact::Created(..)
             | Fact::Revised(..)
             | Fact::Deleted(_)
@@ -228,8 +307,9 @@ fn rows(fleet: &Fleet) -> BTreeMap<Vec<u8>, Vec<u8>> {
     rows
 }
 
-fn effective(fleet: &Fleet) -> Vec<Option<Effective>> {
-    (0..4).map(|n| fleet.device(device(n)).map(|device| Effective::clone(&device.effective))).collect()
+fn effective(fleet: &Fleet) -> Vec<Option<(Effective, Vec<SettingId>)>> {
+    let of = |device: &Device| (Effective::clone(&device.effective), fleet.kept(device).cloned().collect());
+    (0..4).map(|n| fleet.device(device(n)).map(of)).collect()
 }
 
 fn any_fact() -> impl Strategy<Value = Fact> {
@@ -238,6 +318,13 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         3 => (0..4_u8).prop_map(Fact::Onboarded),
         3 => (0..4_u8).prop_map(Fact::Trusted),
         1 => (0..4_u8).prop_map(Fact::ManagedElsewhere),
+        2 => (0..4_u8, any::<bool>()).prop_map(|(n, here)| Fact::Authority(n, here)),
+        1 => (0..4_u8).prop_map(Fact::Refused),
+        1 => (0..4_u8, any::<bool>()).prop_map(|(n, done)| Fact::Offboarding(n, done)),
+        1 => (0..4_u8).prop_map(Fact::Removed),
+        1 => (0..4_u8).prop_map(Fact::Merged),
+        1 => (0..4_u8).prop_map(Fact::Suspected),
+        1 => (0..4_u8).prop_map(Fact::Resolved),
         1 => (0..3_u8).prop_map(Fact::Defined),
         4 => (0..3_u8, ordinals()).prop_map(|(n, o)| Fact::Joined(n, o)),
         2 => (0..3_u8, ordinals()).prop_map(|(n, o)| Fact::Left(n, o)),
@@ -325,6 +412,80 @@ fn a_device_managed_elsewhere_gets_nothing() {
     story.push(Fact::ManagedElsewhere(2));
     let fleet = told(&story);
     assert_eq!(*fleet.device(device(2)).unwrap().effective, Effective::default());
+}
+
+#[test]
+fn a_device_that_is_gone_gets_nothing_and_comes_back_when_it_onboards_again() {
+    for (gone, fact) in [
+        (Gone::Deleted, Fact::Removed(1)),
+        (Gone::Offboarded, Fact::Offboarding(1, true)),
+        (Gone::Merged, Fact::Merged(1)),
+    ] {
+        let mut story = story();
+        story.push(fact);
+        let fleet = told(&story);
+        assert!(fleet.device(device(1)).is_none());
+        assert_eq!(fleet.gone(device(1)), Some(gone));
+        assert_eq!(fleet.classes.values().map(RoaringBitmap::len).sum::<u64>(), 2);
+        story.push(Fact::Onboarded(1));
+        let fleet = told(&story);
+        assert_eq!(fleet.gone(device(1)), None);
+        assert_eq!(fleet.device(device(1)).unwrap().effective.settings.len(), 2);
+    }
+}
+
+#[test]
+fn authority_and_offboarding_are_told_as_the_last_event_has_them() {
+    let mut story = story();
+    story.push(Fact::Authority(0, false));
+    let of = |story: &[Fact]| told(story).device(device(0)).unwrap().told;
+    assert_eq!(of(&story).management, Management::Elsewhere(EnrollmentCode::ManagedByMdm));
+    story.push(Fact::Refused(0));
+    assert_eq!(of(&story).management, Management::Elsewhere(EnrollmentCode::OutOfScope));
+    story.push(Fact::Authority(0, true));
+    assert_eq!(of(&story).management, Management::Here);
+    story.push(Fact::Offboarding(0, false));
+    assert_eq!(of(&story).offboarding, Some(EXPIRE));
+    assert_eq!(of(&story).facts, facts_mark(&[0; 32]));
+}
+
+#[test]
+fn a_setting_is_kept_when_all_policies_in_it_say_so() {
+    let kept = |values: [u8; 2]| {
+        let mut story = story();
+        // Lists are joined: both policies are in it. The level of both is one.
+        story.extend([Fact::Revised(0, values[0]), Fact::Created(1, values[1]), Fact::Assigned(1, 0, false)]);
+        let fleet = told(&story);
+        let device = fleet.device(device(0)).unwrap();
+        fleet.kept(device).map(|id| id.setting().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept([2, 5]), ["allowed_threats", "enforcement_level"]);
+    assert_eq!(kept([0, 3]), Vec::<String>::new());
+    assert_eq!(kept([0, 1]), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_device_is_hinted_when_what_it_must_do_changes() {
+    let mut fleet = told(&story());
+    for (position, fact) in (90..).zip([
+        Fact::Authority(1, false),
+        Fact::Authority(1, true),
+        Fact::Suspected(1),
+        Fact::Resolved(1),
+        Fact::Offboarding(1, false),
+    ]) {
+        let mut watch = fleet.watches.open(device(1)).unwrap();
+        let mut other = fleet.watches.open(device(0)).unwrap();
+        let mut dirty = Dirty::default();
+        fleet.apply(&fact.event(position, 0), &mut dirty).unwrap();
+        fleet.settle(&Positions::ZERO, &mut dirty);
+        assert_eq!(watch.next().await.unwrap().traceparent.as_deref(), Some(TRACE), "{fact:?}");
+        fleet.apply(&fact.event(position, 0), &mut dirty).unwrap();
+        fleet.settle(&Positions::ZERO, &mut dirty);
+        use futures::FutureExt as _;
+        assert!(watch.next().now_or_never().is_none(), "told again, it is nothing new: {fact:?}");
+        assert!(other.next().now_or_never().is_none());
+    }
 }
 
 #[test]
