@@ -91,7 +91,9 @@ fn is_supported(key: &SubjectPublicKeyInfo<'_>) -> bool {
     algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve.is_some_and(|curve| curve == OID_EC_P256)
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> Digest {
+/// SHA-256: of a request in DER, it is what a proof is bound to.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Digest {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_errors::Fault;
 use muster_types::id::InvalidId;
 use muster_types::name::InvalidResourceName;
-use muster_types::{DeviceId, GroupId, PolicyId, RequestId, ResourceName, TenantId, TokenId};
+use muster_types::{
+    DeviceId, DirectoryDeviceId, GroupId, PolicyId, RequestId, ResourceName, TenantId, TokenId, TrustAnchorId,
+};
 
 /// Most rows of a page.
 pub const PAGE_ROWS_MAX: usize = 1_000;
@@ -87,6 +89,39 @@ pub fn onboarding_token(served: TenantId, field: &str, text: &str) -> Result<Tok
         return Err(Fault::invalid_field(field, "expected tenants/{tenant}/onboardingTokens/{token}"));
     };
     Ok(token)
+}
+
+/// The device whose registration a field names.
+///
+/// # Errors
+/// `ARGUMENT_INVALID` when it is not the name of a registration of the tenant served.
+pub fn registration(served: TenantId, field: &str, text: &str) -> Result<DeviceId, Fault> {
+    let ResourceName::Registration(_, device) = name(served, field, text)? else {
+        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/registrations/{device}"));
+    };
+    Ok(device)
+}
+
+/// The trust anchor that a field names.
+///
+/// # Errors
+/// `ARGUMENT_INVALID` when it is not the name of a trust anchor of the tenant served.
+pub fn trust_anchor(served: TenantId, field: &str, text: &str) -> Result<TrustAnchorId, Fault> {
+    let ResourceName::TrustAnchor(_, anchor) = name(served, field, text)? else {
+        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/trustAnchors/{anchor}"));
+    };
+    Ok(anchor)
+}
+
+/// The directory device that a field names.
+///
+/// # Errors
+/// `ARGUMENT_INVALID` when it is not the name of a directory device of the tenant served.
+pub fn directory_device(served: TenantId, field: &str, text: &str) -> Result<DirectoryDeviceId, Fault> {
+    let ResourceName::DirectoryDevice(_, device) = name(served, field, text)? else {
+        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/directoryDevices/{id}"));
+    };
+    Ok(device)
 }
 
 fn name(served: TenantId, field: &str, text: &str) -> Result<ResourceName, Fault> {

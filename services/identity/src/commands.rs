@@ -1,76 +1,65 @@
 //! The only writer: load, decide, append with the expected version.
 
-use std::convert::Infallible;
+mod group;
+mod registration;
+
 use std::sync::Arc;
 
-use muster_eventlog::command::{ExecuteError, Executed, Repository, State as _};
+use muster_eventlog::command::Repository;
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::{Actor, Context, ReadError};
+use muster_eventlog::{Actor, Context, Envelope, ReadError};
 use muster_telemetry::context::current_traceparent;
-use muster_types::id::derive;
-use muster_types::{
-    Clock, DeviceId, Digest, EventId, GroupId, RequestId, Service, StreamId, TenantId, Timestamp,
-};
-use roaring::RoaringBitmap;
-use tokio::sync::Mutex;
+use muster_types::{Clock, EventId, RequestId, Service, Timestamp};
+use tokio::sync::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
-use crate::domain::group::{self, Group};
-use crate::domain::registration::{self, Registration};
-use crate::error::Failure;
+use crate::domain::group::Group;
+use crate::domain::registration::Registration;
+use crate::error::Unseen;
 use crate::queries::Queries;
 
-/// A certificate that is ready to be handed out.
+pub use group::{DefineGroup, ModifyMembers, group_id};
+pub use registration::Merge;
+
+/// On whose behalf a command is, and of which request it is a part.
 #[derive(Debug, Clone)]
-pub struct Establish {
-    /// The tenant the device is in.
-    pub tenant: TenantId,
-    /// The device.
-    pub device: DeviceId,
-    /// SPIFFE ID in the certificate.
-    pub spiffe_id: String,
-    /// SHA-256 of the public key in it.
-    pub key_digest: Digest,
-    /// Its serial number, big-endian.
-    pub certificate_serial: Vec<u8>,
-    /// When it ends.
-    pub not_after: Timestamp,
-    /// The work this belongs to.
+pub struct Order {
+    /// Who wants it.
+    pub actor: Actor,
+    /// The request; event ids follow from it.
+    pub request: RequestId,
+    /// The work it belongs to.
     pub correlation_id: Uuid,
-    /// The event that led here.
-    pub causation_id: EventId,
-}
-
-/// A group to define.
-#[derive(Debug, Clone)]
-pub struct DefineGroup {
-    /// The tenant it is for.
-    pub tenant: TenantId,
-    /// The request; the group's id follows from it.
-    pub request: RequestId,
-    /// Name for people.
-    pub display_name: String,
+    /// The event that led here, if one did.
+    pub causation_id: Option<EventId>,
     /// Only say what would come of it.
     pub validate_only: bool,
 }
 
-/// A change of a group's members.
-#[derive(Debug, Clone)]
-pub struct ModifyMembers {
-    /// The tenant it is in.
-    pub tenant: TenantId,
-    /// The group.
-    pub group: GroupId,
-    /// The request.
-    pub request: RequestId,
-    /// Ordinals of those that shall be in.
-    pub add: RoaringBitmap,
-    /// Ordinals of those that shall not.
-    pub remove: RoaringBitmap,
-    /// The revision the group must still have.
-    pub expected: Option<u64>,
-    /// Only say what would come of it.
-    pub validate_only: bool,
+impl Order {
+    /// A request of somebody.
+    #[must_use]
+    pub const fn of(actor: Actor, request: RequestId) -> Self {
+        Self { actor, request, correlation_id: request.uuid(), causation_id: None, validate_only: false }
+    }
+
+    /// What this service does because of an event, by the name of the reaction: the same each time.
+    #[must_use]
+    pub fn because(event: &Envelope, reaction: &str) -> Self {
+        Self {
+            actor: Actor::service(Service::Identity),
+            request: RequestId::from_uuid(EventId::of_reaction(event.event_id, reaction).uuid()),
+            correlation_id: event.context.correlation_id,
+            causation_id: Some(event.event_id),
+            validate_only: false,
+        }
+    }
+
+    /// The same, only to say what would come of it.
+    #[must_use]
+    pub fn only_validated(self, validate_only: bool) -> Self {
+        Self { validate_only, ..self }
+    }
 }
 
 /// The commands of this service.
@@ -81,6 +70,11 @@ pub struct Commands {
     groups: Repository<Group>,
     /// Held while a name is looked up and taken: names are unique over groups, which no single stream can say.
     naming: Mutex<()>,
+    /// Held while a full registration is looked up and given to a device: each is of one device.
+    registering: Mutex<()>,
+    /// Held for reading while devices are let into groups, and for writing while one is taken out of all: none comes into
+    /// a group after it was removed.
+    membership: RwLock<()>,
 }
 
 impl Commands {
@@ -93,92 +87,32 @@ impl Commands {
             registrations: Repository::default(),
             groups: Repository::default(),
             naming: Mutex::default(),
+            registering: Mutex::default(),
+            membership: RwLock::default(),
         }
     }
 
-    /// Notes a certificate, before it is handed out.
+    /// Waits for one's turn to give a full registration to a device, and until the views show all that those before did.
+    /// Whoever looks up who has a registration, and then gives it away, holds the turn meanwhile.
     ///
     /// # Errors
-    /// When the log does not take it; the certificate must then not be handed out.
-    pub async fn establish_trust(
-        &self,
-        establish: Establish,
-    ) -> Result<Executed<Registration>, ExecuteError<Infallible>> {
-        let Establish {
-            tenant,
-            device,
-            spiffe_id,
-            key_digest,
-            certificate_serial,
-            not_after,
-            correlation_id,
-            causation_id,
-        } = establish;
-        let request = derive("establish-trust", &[device.as_bytes(), &certificate_serial]);
-        let context = Context {
-            correlation_id,
-            causation_id: Some(causation_id),
-            ..self.context(Actor::service(Service::Enroll), RequestId::from_uuid(request))
-        };
-        let command =
-            registration::Command::Establish { spiffe_id, key_digest, certificate_serial, not_after };
-        let stream = StreamId::new(tenant, Registration::AGGREGATE, device.uuid());
-        let decide = |registration: &Registration| Ok(registration.decide(&command));
-        self.registrations.execute(&self.log, stream, RequestId::from_uuid(request), &context, decide).await
-    }
-
-    /// Defines a group. The same request again finds the group it defined.
-    ///
-    /// # Errors
-    /// Refused when the name is in use or no name, and when the request id defined another group.
-    pub async fn define_group(
-        &self,
-        define: DefineGroup,
-        actor: Actor,
-        queries: &Queries,
-    ) -> Result<Executed<Group>, Failure> {
-        let DefineGroup { tenant, request, display_name, validate_only } = define;
-        let _turn = self.naming.lock().await;
+    /// [`Unseen`] when the views do not get there in time.
+    pub async fn registering(&self, queries: &Queries) -> Result<MutexGuard<'_, ()>, Unseen> {
+        let turn = self.registering.lock().await;
         queries.catch_up(&self.log).await?;
-        let context = self.context(actor, request);
-        let command = group::Command::Define {
-            namesake: queries.group_named(tenant, &display_name),
-            display_name,
-            now: context.time,
-        };
-        let stream = group_stream(tenant, group_id(tenant, request));
-        let decide = |group: &Group| group.decide(&command);
-        Ok(if validate_only {
-            self.groups.rehearse(&self.log, stream, decide).await
-        } else {
-            self.groups.execute(&self.log, stream, request, &context, decide).await
-        }?)
-    }
-
-    /// Lets devices into a group and out of it, as one change.
-    ///
-    /// # Errors
-    /// Refused when there is no such group, when it moved on, and when the change contradicts itself.
-    pub async fn modify_members(
-        &self,
-        modify: ModifyMembers,
-        actor: Actor,
-    ) -> Result<Executed<Group>, ExecuteError<group::Error>> {
-        let ModifyMembers { tenant, group, request, add, remove, expected, validate_only } = modify;
-        let context = self.context(actor, request);
-        let command = group::Command::ModifyMembers { add, remove, expected, now: context.time };
-        let stream = group_stream(tenant, group);
-        let decide = |group: &Group| group.decide(&command);
-        if validate_only {
-            return self.groups.rehearse(&self.log, stream, decide).await;
-        }
-        self.groups.execute(&self.log, stream, request, &context, decide).await
+        Ok(turn)
     }
 
     /// The log that is written to.
     #[must_use]
     pub fn log(&self) -> &SharedLog {
         &self.log
+    }
+
+    /// The moment it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Where a reader must be to see what a command came to: at its last event or, when there was nothing to do, at the
@@ -193,23 +127,14 @@ impl Commands {
         }
     }
 
-    fn context(&self, actor: Actor, request: RequestId) -> Context {
+    fn context(&self, order: &Order) -> Context {
+        let Order { actor, request: _, correlation_id, causation_id, validate_only: _ } = order;
         Context {
-            actor,
+            actor: actor.clone(),
             time: self.clock.now(),
-            correlation_id: request.uuid(),
-            causation_id: None,
+            correlation_id: *correlation_id,
+            causation_id: *causation_id,
             traceparent: current_traceparent().map(Arc::from),
         }
     }
-}
-
-/// The id of the group that a request defines.
-#[must_use]
-pub fn group_id(tenant: TenantId, request: RequestId) -> GroupId {
-    GroupId::from_uuid(derive("group", &[tenant.as_str().as_bytes(), request.as_bytes()]))
-}
-
-fn group_stream(tenant: TenantId, id: GroupId) -> StreamId {
-    StreamId::new(tenant, Group::AGGREGATE, id.uuid())
 }

@@ -1,14 +1,15 @@
 //! How refusals are told to callers, and why the service does not start.
 
-use std::convert::Infallible;
-
 use muster_errors::{ErrorCode, Fault, Retry};
+use muster_eventlog::ReadError;
 use muster_eventlog::command::ExecuteError;
 use muster_eventlog::project::Behind;
+use muster_types::DeviceId;
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::group;
+use crate::domain::registration::Removal;
+use crate::domain::{group, registration};
 
 /// Why the service cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +19,26 @@ pub enum Error {
     Config(#[from] Fault),
 }
 
-/// Why a command that looks at a view first did not go through.
+/// Why the views do not show all that is in the log.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The view is too far behind to decide.
+pub enum Unseen {
+    /// They are too far behind.
     #[error(transparent)]
     Behind(#[from] Behind),
+    /// The log does not say how far it goes.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// Why a command on a group did not go through.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What it must know cannot be seen.
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
+    /// It names a device that is unknown or was removed.
+    #[error("no such device: {0}")]
+    Device(DeviceId),
     /// The rules refused it, or the log did.
     #[error(transparent)]
     Log(#[from] ExecuteError<group::Error>),
@@ -38,22 +53,43 @@ pub fn status(error: impl Into<Fault>) -> Status {
     fault.into()
 }
 
-/// The same for a command that the rules never refuse.
-pub fn log_status(error: ExecuteError<Infallible>) -> Status {
-    match error {
-        ExecuteError::Refused(never) => match never {},
-        ExecuteError::Append(error) => status(error),
-        ExecuteError::Read(error) => status(error),
+impl From<Unseen> for Fault {
+    fn from(unseen: Unseen) -> Self {
+        match unseen {
+            Unseen::Behind(behind) => Self::new(ErrorCode::ViewBehind, behind.to_string())
+                .with("has", behind.has)
+                .with("wanted", behind.wanted),
+            Unseen::Read(error) => error.into(),
+        }
     }
 }
 
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
+        let message = failure.to_string();
         match failure {
-            Failure::Behind(behind) => Self::new(ErrorCode::ViewBehind, behind.to_string())
-                .with("has", behind.has)
-                .with("wanted", behind.wanted),
+            Failure::Unseen(unseen) => unseen.into(),
+            Failure::Device(device) => Self::new(ErrorCode::DeviceUnknown, message).with("device", device),
             Failure::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<registration::Error> for Fault {
+    fn from(error: registration::Error) -> Self {
+        use registration::Error;
+        let message = error.to_string();
+        match error {
+            Error::Unknown => Self::new(ErrorCode::DeviceUnknown, message),
+            Error::Removed(Removal::Merged { into }) => {
+                Self::new(ErrorCode::DeviceDeleted, message).with("into_device", into)
+            }
+            Error::Removed(Removal::Deleted | Removal::Offboarded) => {
+                Self::new(ErrorCode::DeviceDeleted, message)
+            }
+            Error::Revoked => Self::new(ErrorCode::CertificateRevoked, message),
+            Error::Quarantined => Self::new(ErrorCode::DeviceQuarantined, message),
+            Error::ReasonInvalid => Self::invalid_field("reason", message),
         }
     }
 }

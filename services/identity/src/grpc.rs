@@ -13,7 +13,6 @@ mod trust_anchor;
 use std::sync::Arc;
 
 use muster_errors::Fault;
-use muster_pki::Authority;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::attestation_service_server::AttestationServiceServer;
 use muster_proto::identity::v1::device_trust_service_server::DeviceTrustServiceServer;
@@ -22,15 +21,18 @@ use muster_proto::identity::v1::registration_service_server::RegistrationService
 use muster_proto::identity::v1::trust_bundle_service_server::TrustBundleServiceServer;
 use muster_proto::identity::v1::trust_service_server::TrustServiceServer;
 use muster_runtime::position;
-use muster_types::{Clock, GroupId, Service, TenantId};
+use muster_types::{GroupId, Service, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+use crate::admission::Renewals;
 use crate::commands::Commands;
 use crate::domain::group::Group;
 use crate::error::status;
+use crate::issuing::Issuing;
 use crate::metrics::IdentityMetrics;
 use crate::projection::groups::GroupRow;
+use crate::proof::Proofs;
 use crate::queries::Queries;
 
 /// What answers calls.
@@ -38,15 +40,15 @@ pub struct Grpc {
     /// The tenant served.
     pub tenant: TenantId,
     /// The only writer.
-    pub commands: Commands,
+    pub commands: Arc<Commands>,
     /// The only reader.
     pub queries: Queries,
     /// What issues certificates.
-    pub authority: Arc<Authority>,
-    /// Certificates of the authorities that devices must trust, in DER.
-    pub trust_bundle_der: Vec<Vec<u8>>,
-    /// Where time comes from.
-    pub clock: Arc<dyn Clock>,
+    pub issuing: Issuing,
+    /// What proofs of registrations are verified by.
+    pub proofs: Proofs,
+    /// How many renewals are let in.
+    pub renewals: Renewals,
     /// Numbers.
     pub metrics: IdentityMetrics,
 }

@@ -2,13 +2,17 @@
 //!
 //! The way through: [`grpc`] decodes → [`commands`] loads and lets the [`domain`] decide → the log → [`projection`] folds
 //! → [`store`] keeps → [`queries`] reads → [`grpc`] encodes. [`wire`] is the only place where domain events meet the
-//! payloads of the log. It reacts to nobody's events, so there is no process manager.
+//! payloads of the log. [`process_manager`] does what events of enroll and policy ask for.
 
 pub mod config;
 pub mod domain;
 pub mod wire;
 
+pub mod admission;
 pub mod commands;
+pub mod issuing;
+pub mod process_manager;
+pub mod proof;
 
 pub mod projection;
 pub mod queries;
@@ -18,7 +22,8 @@ pub mod error;
 pub mod grpc;
 pub mod metrics;
 
-use muster_errors::{ErrorCode, Fault};
+use std::sync::Arc;
+
 use muster_eventlog::project::View;
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
@@ -26,10 +31,14 @@ use muster_types::Service;
 pub use config::Config;
 pub use error::Error;
 
+use admission::Renewals;
 use commands::Commands;
 use grpc::Grpc;
+use issuing::Issuing;
 use metrics::IdentityMetrics;
+use process_manager::ProcessManager;
 use projection::{Groups, Registrations};
+use proof::Proofs;
 use queries::Queries;
 
 /// Builds the service and starts its background work on the task group.
@@ -41,9 +50,7 @@ use queries::Queries;
     reason = "all services are built the same way, and others ask something first"
 )]
 pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
-    let Config {} = config;
-    let missing = || Fault::new(ErrorCode::ConfigInvalid, "identity issues certificates and needs ca.key");
-    let authority = deps.trust.authority().ok_or_else(missing)?.clone();
+    let issuing = Issuing::new(&deps.trust, config.certificate_validity())?;
     let registrations = deps.follow(Registrations::default);
     let groups = deps.follow(Groups::default);
     let readiness = {
@@ -52,14 +59,21 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
             .view(Registrations::NAME, move || registrations.progress())
             .view(Groups::NAME, move || groups.progress())
     };
+    let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
+    let queries = Queries::new(registrations, groups);
+    let metrics = IdentityMetrics::register(&deps.metrics);
+    let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
+    let reacting =
+        ProcessManager { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };
+    deps.tasks.spawn("identity process manager", reacting.run(log, kv, stopping));
     let grpc = Grpc {
         tenant: deps.tenant,
-        commands: Commands::new(deps.log.clone(), deps.clock.clone()),
-        queries: Queries::new(registrations, groups),
-        authority,
-        trust_bundle_der: deps.trust.ca_certs().iter().map(|cert| cert.to_vec()).collect(),
-        clock: deps.clock,
-        metrics: IdentityMetrics::register(&deps.metrics),
+        commands,
+        queries,
+        issuing,
+        proofs: Proofs::default(),
+        renewals: Renewals::default(),
+        metrics,
     };
     Ok(ServiceParts { service: Service::Identity, routes: grpc.routes(), readiness })
 }

@@ -1,7 +1,13 @@
 //! The views: pure folds of events, in memory, from which all reading calls are answered.
 
+pub mod directory;
 pub mod groups;
+pub mod hardware;
 pub mod registrations;
+pub mod trust_anchors;
 
+pub use directory::Directory;
 pub use groups::Groups;
+pub use hardware::Hardware;
 pub use registrations::Registrations;
+pub use trust_anchors::TrustAnchors;

@@ -1,14 +1,15 @@
 //! The only reader: what the gRPC calls answer with, from the views.
 
-use muster_eventlog::ReadError;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::{Behind, Projected};
 use muster_runtime::request::Page;
-use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
+use muster_types::{DeviceId, GroupId, HardwareKey, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
 
-use crate::error::Failure;
+use crate::domain::registration::{Kind, Proven};
+use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
+use crate::projection::registrations::{Row, Which};
 use crate::projection::{Groups, Registrations};
 
 /// A page of a list.
@@ -60,9 +61,8 @@ impl Queries {
     ///
     /// # Errors
     /// When the log does not answer or the views are too far behind.
-    pub async fn catch_up(&self, log: &SharedLog) -> Result<(), Failure> {
-        let head =
-            log.head(Service::Identity).await.map_err(|error: ReadError| Failure::Log(error.into()))?;
+    pub async fn catch_up(&self, log: &SharedLog) -> Result<(), Unseen> {
+        let head = log.head(Service::Identity).await?;
         Ok(self.reach(&Positions::of(Service::Identity, head)).await?)
     }
 
@@ -73,6 +73,66 @@ impl Queries {
     pub fn ordinals(&self, devices: &[DeviceId]) -> Result<RoaringBitmap, DeviceId> {
         let registrations = self.registrations.read();
         devices.iter().map(|device| registrations.ordinal(*device).ok_or(*device)).collect()
+    }
+
+    /// The ordinals of devices that are registered.
+    ///
+    /// # Errors
+    /// The first device that is not: nobody ever trusted it, or it was removed.
+    pub fn registered_ordinals(&self, devices: &[DeviceId]) -> Result<RoaringBitmap, DeviceId> {
+        let registrations = self.registrations.read();
+        let present = |ordinal: &u32| !registrations.is_removed(*ordinal);
+        let ordinal = |device: &DeviceId| registrations.ordinal(*device).filter(present).ok_or(*device);
+        devices.iter().map(ordinal).collect()
+    }
+
+    /// The ordinal of a device that was removed, and did not come back.
+    #[must_use]
+    pub fn ordinal_of_removed(&self, device: DeviceId) -> Option<u32> {
+        let registrations = self.registrations.read();
+        registrations.ordinal(device).filter(|ordinal| registrations.is_removed(*ordinal))
+    }
+
+    /// What is known of a device, with its ordinal, if it was ever trusted.
+    #[must_use]
+    pub fn registration(&self, device: DeviceId) -> Option<(u32, Row)> {
+        self.registrations.read().get(device).map(|(ordinal, row)| (ordinal, row.clone()))
+    }
+
+    /// The device that has a full registration.
+    #[must_use]
+    pub fn holder(&self, registration: &str) -> Option<DeviceId> {
+        self.registrations.read().holder(registration)
+    }
+
+    /// The full registration of the one device of the directory that is the same hardware, if there is exactly one; also
+    /// when the device has it already.
+    #[must_use]
+    pub fn directory_match(
+        &self,
+        _tenant: TenantId,
+        _device: DeviceId,
+        _keys: &[HardwareKey],
+    ) -> Option<Proven> {
+        None
+    }
+
+    /// Registrations, of one kind or any, in the order of first trust.
+    #[must_use]
+    pub fn registrations(&self, which: Which, kind: Option<Kind>, page: &Page<u32>) -> Rows<(u32, Row), u32> {
+        let registrations = self.registrations.read();
+        let from = page.mark.map_or(0, |mark| mark.saturating_add(1));
+        let selected = registrations.select(which, kind);
+        let rows = selected.range(from..).filter_map(|ordinal| Some((ordinal, registrations.row(ordinal)?)));
+        Rows::take(page.rows, rows.map(|(ordinal, row)| (ordinal, (ordinal, row.clone()))))
+    }
+
+    /// The groups of a tenant that the device with an ordinal is in.
+    #[must_use]
+    pub fn groups_of(&self, tenant: TenantId, ordinal: u32) -> Vec<GroupId> {
+        let groups = self.groups.read();
+        let rows = groups.after(tenant, None);
+        rows.filter(|row| row.group.members.contains(ordinal)).map(|row| row.id).collect()
     }
 
     /// One group of a tenant.

@@ -2,14 +2,23 @@
 //!
 //! | view | key | value |
 //! |---|---|---|
-//! | registrations | `0x01`, ordinal (32 bits, big-endian) | device id |
+//! | registrations | `0x01`, ordinal (32 bits, big-endian) | [`RegistrationValue`] |
 //! | groups | `0x02`, group id | [`Row`] |
+//! | trust_anchors | `0x04`, trust anchor id | see [`trust_anchor`] |
+//! | directory | `0x05`, directory device id | see [`directory`] |
+//! | hardware | `0x06`, ordinal (32 bits, big-endian) | see [`hardware`] |
 
-use muster_types::{GroupId, Timestamp};
+pub mod directory;
+pub mod hardware;
+pub mod trust_anchor;
+
+use muster_types::{DeviceId, GroupId, Timestamp};
 use prost::Message;
 
 use crate::domain::group::Defined;
+use crate::domain::registration::{Proven, Registered, Removal, Serial};
 use crate::projection::groups::GroupRow;
+use crate::projection::registrations;
 use crate::wire;
 
 /// First byte of an ordinal's key.
@@ -43,6 +52,117 @@ pub fn group_key(id: GroupId) -> [u8; 17] {
 #[must_use]
 pub fn group(key: &[u8]) -> Option<GroupId> {
     GroupId::from_slice(key.strip_prefix(&[GROUP])?).ok()
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RegistrationValue {
+    #[prost(bytes = "vec", tag = "1")]
+    device: Vec<u8>,
+    #[prost(string, optional, tag = "2")]
+    registration: Option<String>,
+    #[prost(string, tag = "3")]
+    join_type: String,
+    #[prost(bytes = "vec", tag = "4")]
+    serial: Vec<u8>,
+    #[prost(sint64, tag = "5")]
+    not_after_micros: i64,
+    #[prost(bytes = "vec", optional, tag = "6")]
+    activated: Option<Vec<u8>>,
+    #[prost(string, optional, tag = "7")]
+    revoked: Option<String>,
+    #[prost(bool, tag = "8")]
+    quarantined: bool,
+    /// 1: deleted, 2: offboarded, 3: merged into the device of the next field.
+    #[prost(uint32, tag = "9")]
+    removed: u32,
+    #[prost(bytes = "vec", tag = "10")]
+    merged_into: Vec<u8>,
+    #[prost(sint64, optional, tag = "11")]
+    resolved_micros: Option<i64>,
+    #[prost(sint64, tag = "12")]
+    create_micros: i64,
+    #[prost(sint64, tag = "13")]
+    update_micros: i64,
+}
+
+/// A device's registration as a row.
+#[must_use]
+pub fn encode_registration(row: &registrations::Row) -> Vec<u8> {
+    let registrations::Row { device, registered, create_time, update_time } = row;
+    let Registered { proven, serial, not_after, activated, revoked, quarantined, removed, resolved } =
+        registered;
+    let (removed, merged_into) = match removed {
+        None => (0, Vec::new()),
+        Some(Removal::Deleted) => (1, Vec::new()),
+        Some(Removal::Offboarded) => (2, Vec::new()),
+        Some(Removal::Merged { into }) => (3, into.as_bytes().to_vec()),
+    };
+    let proven = proven.as_deref();
+    let value = RegistrationValue {
+        device: device.as_bytes().to_vec(),
+        registration: proven.map(|proven| proven.registration.to_string()),
+        join_type: proven.map(|proven| proven.join_type.to_string()).unwrap_or_default(),
+        serial: serial.as_bytes().to_vec(),
+        not_after_micros: not_after.micros(),
+        activated: activated.map(|serial| serial.as_bytes().to_vec()),
+        revoked: revoked.as_deref().map(str::to_owned),
+        quarantined: *quarantined,
+        removed,
+        merged_into,
+        resolved_micros: resolved.map(Timestamp::micros),
+        create_micros: create_time.micros(),
+        update_micros: update_time.micros(),
+    };
+    value.encode_to_vec()
+}
+
+/// A device's registration from its row.
+///
+/// # Errors
+/// What is wrong with the row.
+pub fn decode_registration(value: &[u8]) -> Result<registrations::Row, String> {
+    let RegistrationValue {
+        device,
+        registration,
+        join_type,
+        serial,
+        not_after_micros,
+        activated,
+        revoked,
+        quarantined,
+        removed,
+        merged_into,
+        resolved_micros,
+        create_micros,
+        update_micros,
+    } = RegistrationValue::decode(value).map_err(|error| error.to_string())?;
+    let id = |bytes: &[u8]| DeviceId::from_slice(bytes).map_err(|error| error.to_string());
+    let number = |bytes: &[u8]| Serial::from_slice(bytes).ok_or("not a serial number");
+    let proven = registration.map(|registration| {
+        Box::new(Proven { registration: registration.into(), join_type: join_type.into() })
+    });
+    let registered = Registered {
+        proven,
+        serial: number(&serial)?,
+        not_after: Timestamp::from_micros(not_after_micros),
+        activated: activated.as_deref().map(number).transpose()?,
+        revoked: revoked.map(Into::into),
+        quarantined,
+        removed: match removed {
+            0 => None,
+            1 => Some(Removal::Deleted),
+            2 => Some(Removal::Offboarded),
+            3 => Some(Removal::Merged { into: id(&merged_into)? }),
+            other => return Err(format!("not a removal: {other}")),
+        },
+        resolved: resolved_micros.map(Timestamp::from_micros),
+    };
+    Ok(registrations::Row {
+        device: id(&device)?,
+        registered,
+        create_time: Timestamp::from_micros(create_micros),
+        update_time: Timestamp::from_micros(update_micros),
+    })
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -2,137 +2,58 @@
 //!
 //! A payload does not repeat what its envelope says: the moment of an event.
 
-use muster_eventlog::command::State;
-use muster_eventlog::{Envelope, EventType};
-use muster_proto::convert::{moment, required, timestamp};
+pub(crate) mod directory_device;
+mod group;
+mod registration;
+mod trust_anchor;
+
+use muster_eventlog::EventType;
 use muster_proto::identity::v1 as pb;
-use muster_types::Aggregate;
+use muster_types::{Digest, HardwareKey, HardwareKeyKind};
 use roaring::RoaringBitmap;
 
-use crate::domain::group::{self, Group};
-use crate::domain::registration::{self, Kind, Registration};
+pub(crate) use registration::boot_ids;
 
 /// Full names of the payloads.
 pub mod kind {
     /// Trust in a device was established.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
+    /// A device got a new certificate over its present one.
+    pub const TRUST_RENEWED: &str = "muster.identity.v1.TrustRenewed";
+    /// A device used a new certificate for the first time.
+    pub const CERTIFICATE_ACTIVATED: &str = "muster.identity.v1.CertificateActivated";
+    /// All certificates of a device end.
+    pub const TRUST_REVOKED: &str = "muster.identity.v1.TrustRevoked";
+    /// A synthetic registration was replaced by a full one.
+    pub const REGISTRATION_PROMOTED: &str = "muster.identity.v1.RegistrationPromoted";
+    /// A device is no longer registered.
+    pub const REGISTRATION_REMOVED: &str = "muster.identity.v1.RegistrationRemoved";
+    /// Two live sessions use one identity.
+    pub const CLONE_SUSPECTED: &str = "muster.identity.v1.CloneSuspected";
+    /// An admin resolved a suspicion.
+    pub const CLONE_RESOLVED: &str = "muster.identity.v1.CloneResolved";
     /// A group was defined.
     pub const GROUP_DEFINED: &str = "muster.identity.v1.GroupDefined";
     /// Devices came into or left a group.
     pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
-}
-
-impl State for Registration {
-    const AGGREGATE: Aggregate = Aggregate::Registration;
-    type Event = registration::Event;
-
-    fn evolve(&mut self, event: &Self::Event) {
-        Self::evolve(self, event);
-    }
-
-    fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        let registration::Event::TrustEstablished {
-            kind,
-            spiffe_id,
-            key_digest,
-            certificate_serial,
-            not_after,
-        } = event;
-        let payload = pb::TrustEstablished {
-            kind: pb::RegistrationKind::from(*kind).into(),
-            spiffe_id: spiffe_id.clone(),
-            key_digest: key_digest.to_vec(),
-            certificate_serial: certificate_serial.clone(),
-            not_after: Some(timestamp(*not_after)),
-            registration: String::new(),
-            join_type: String::new(),
-            hardware_keys: Vec::new(),
-        };
-        encoded(kind::TRUST_ESTABLISHED, &payload)
-    }
-
-    fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
-        if envelope.kind.as_str() != kind::TRUST_ESTABLISHED {
-            return Ok(None);
-        }
-        let message: pb::TrustEstablished = decoded(&envelope.payload)?;
-        let kind = message.kind().try_into().map_err(text)?;
-        let pb::TrustEstablished {
-            kind: _,
-            spiffe_id,
-            key_digest,
-            certificate_serial,
-            not_after,
-            registration: _,
-            join_type: _,
-            hardware_keys: _,
-        } = message;
-        Ok(Some(registration::Event::TrustEstablished {
-            kind,
-            spiffe_id,
-            key_digest: key_digest.try_into().map_err(|_| "key_digest: expected 32 bytes".to_owned())?,
-            certificate_serial,
-            not_after: moment(required(not_after, "not_after").map_err(text)?),
-        }))
-    }
-}
-
-impl State for Group {
-    const AGGREGATE: Aggregate = Aggregate::Group;
-    type Event = group::Event;
-
-    fn evolve(&mut self, event: &Self::Event) {
-        Self::evolve(self, event);
-    }
-
-    fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        match event {
-            group::Event::Defined { display_name, at: _ } => encoded(
-                kind::GROUP_DEFINED,
-                &pb::GroupDefined { display_name: display_name.clone(), kind: pb::GroupKind::Static.into() },
-            ),
-            group::Event::MembershipChanged { added, removed, at: _ } => encoded(
-                kind::MEMBERSHIP_CHANGED,
-                &pb::GroupMembershipChanged { added: bitmap_bytes(added), removed: bitmap_bytes(removed) },
-            ),
-        }
-    }
-
-    fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
-        let (payload, at) = (&envelope.payload[..], envelope.context.time);
-        Ok(Some(match envelope.kind.as_str() {
-            kind::GROUP_DEFINED => {
-                let pb::GroupDefined { display_name, kind: _ } = decoded(payload)?;
-                group::Event::Defined { display_name, at }
-            }
-            kind::MEMBERSHIP_CHANGED => {
-                let pb::GroupMembershipChanged { added, removed } = decoded(payload)?;
-                group::Event::MembershipChanged { added: bitmap(&added)?, removed: bitmap(&removed)?, at }
-            }
-            _ => return Ok(None),
-        }))
-    }
-}
-
-impl From<Kind> for pb::RegistrationKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Synthetic => Self::Synthetic,
-            Kind::Full => Self::Full,
-        }
-    }
-}
-
-impl TryFrom<pb::RegistrationKind> for Kind {
-    type Error = &'static str;
-
-    fn try_from(kind: pb::RegistrationKind) -> Result<Self, Self::Error> {
-        match kind {
-            pb::RegistrationKind::Unspecified => Err("kind: must be set"),
-            pb::RegistrationKind::Synthetic => Ok(Self::Synthetic),
-            pb::RegistrationKind::Full => Ok(Self::Full),
-        }
-    }
+    /// A directory told of a device, or said something new.
+    pub const DIRECTORY_DEVICE_UPSERTED: &str = "muster.identity.v1.DirectoryDeviceUpserted";
+    /// A directory no longer has a device.
+    pub const DIRECTORY_DEVICE_REMOVED: &str = "muster.identity.v1.DirectoryDeviceRemoved";
+    /// An admin must say which device a directory told of.
+    pub const DIRECTORY_MATCH_AMBIGUOUS: &str = "muster.identity.v1.DirectoryMatchAmbiguous";
+    /// An authority was registered.
+    pub const TRUST_ANCHOR_ADDED: &str = "muster.identity.v1.TrustAnchorAdded";
+    /// An authority was removed.
+    pub const TRUST_ANCHOR_REMOVED: &str = "muster.identity.v1.TrustAnchorRemoved";
+    /// Of enroll: a device was deleted.
+    pub const DEVICE_DELETED: &str = "muster.enroll.v1.DeviceDeleted";
+    /// Of enroll: a device confirmed its offboarding.
+    pub const DEVICE_OFFBOARDED: &str = "muster.enroll.v1.DeviceOffboarded";
+    /// Of enroll: a device may come back.
+    pub const REENROLLMENT_ALLOWED: &str = "muster.enroll.v1.ReenrollmentAllowed";
+    /// Of policy: two boots of one identity took turns in checking in.
+    pub const DUPLICATE_SESSIONS_OBSERVED: &str = "muster.policy.v1.DuplicateSessionsObserved";
 }
 
 /// Ordinals in the portable serialisation; nothing for none.
@@ -157,59 +78,60 @@ pub fn bitmap(bytes: &[u8]) -> Result<RoaringBitmap, String> {
     }
 }
 
-fn decoded<M: prost::Message + Default>(payload: &[u8]) -> Result<M, String> {
+pub(crate) fn decoded<M: prost::Message + Default>(payload: &[u8]) -> Result<M, String> {
     M::decode(payload).map_err(text)
 }
 
-fn encoded(kind: &'static str, message: &impl prost::Message) -> (EventType, Vec<u8>) {
+pub(crate) fn encoded(kind: &'static str, message: &impl prost::Message) -> (EventType, Vec<u8>) {
     (EventType::new(kind), message.encode_to_vec())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "takes what `map_err` gives")]
-fn text(error: impl ToString) -> String {
+pub(crate) fn text(error: impl ToString) -> String {
     error.to_string()
+}
+
+/// Hardware keys as messages.
+#[must_use]
+pub fn hardware_key_messages(keys: &[HardwareKey]) -> Vec<pb::HardwareKey> {
+    let message = |HardwareKey { kind, digest }: &HardwareKey| pb::HardwareKey {
+        kind: match kind {
+            HardwareKeyKind::TpmEk => pb::HardwareKeyKind::TpmEk,
+            HardwareKeyKind::SmbiosUuid => pb::HardwareKeyKind::SmbiosUuid,
+            HardwareKeyKind::Serial => pb::HardwareKeyKind::Serial,
+            HardwareKeyKind::MachineId => pb::HardwareKeyKind::MachineId,
+        }
+        .into(),
+        digest: digest.to_vec(),
+    };
+    keys.iter().map(message).collect()
+}
+
+/// Reads hardware keys. Those of a kind that this version does not know are left out.
+///
+/// # Errors
+/// What is wrong with one.
+pub fn hardware_keys(messages: &[pb::HardwareKey]) -> Result<Vec<HardwareKey>, String> {
+    let known = |message: &pb::HardwareKey| {
+        let kind = match message.kind() {
+            pb::HardwareKeyKind::Unspecified => return None,
+            pb::HardwareKeyKind::TpmEk => HardwareKeyKind::TpmEk,
+            pb::HardwareKeyKind::SmbiosUuid => HardwareKeyKind::SmbiosUuid,
+            pb::HardwareKeyKind::Serial => HardwareKeyKind::Serial,
+            pb::HardwareKeyKind::MachineId => HardwareKeyKind::MachineId,
+        };
+        Some(digest(&message.digest, "hardware_keys.digest").map(|digest| HardwareKey { kind, digest }))
+    };
+    messages.iter().filter_map(known).collect()
+}
+
+pub(crate) fn digest(bytes: &[u8], field: &str) -> Result<Digest, String> {
+    bytes.try_into().map_err(|_| format!("{field}: expected 32 bytes, found {}", bytes.len()))
 }
 
 #[cfg(test)]
 mod tests {
-    use muster_testkit::wire::{AT, round_trips, samples_decode};
-
     use super::*;
-
-    const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-
-    fn registration_events() -> Vec<registration::Event> {
-        vec![registration::Event::TrustEstablished {
-            kind: Kind::Synthetic,
-            spiffe_id: "spiffe://muster.local/tenant/default/device/x".into(),
-            key_digest: [4; 32],
-            certificate_serial: vec![0x41; 16],
-            not_after: AT,
-        }]
-    }
-
-    fn group_events() -> Vec<group::Event> {
-        vec![
-            group::Event::Defined { display_name: "Web servers".into(), at: AT },
-            group::Event::MembershipChanged {
-                added: RoaringBitmap::from_iter([0, 1, 70_000]),
-                removed: RoaringBitmap::new(),
-                at: AT,
-            },
-        ]
-    }
-
-    #[test]
-    fn events_round_trip() {
-        round_trips::<Registration>(registration_events());
-        round_trips::<Group>(group_events());
-    }
-
-    #[test]
-    fn every_form_that_ever_shipped_decodes() {
-        samples_decode::<Registration>(GOLDEN, registration_events());
-        samples_decode::<Group>(GOLDEN, group_events());
-    }
 
     #[test]
     fn a_damaged_bitmap_is_told() {

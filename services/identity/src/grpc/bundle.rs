@@ -10,8 +10,15 @@ use super::Grpc;
 impl TrustBundleService for Grpc {
     async fn get_trust_bundle(
         &self,
-        _: Request<pb::GetTrustBundleRequest>,
+        request: Request<pb::GetTrustBundleRequest>,
     ) -> Result<Response<pb::TrustBundle>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let pb::GetTrustBundleRequest {} = request.into_inner();
+        let bundle = self.issuing.bundle();
+        Ok(Response::new(pb::TrustBundle {
+            trust_domain: bundle.domain().to_string(),
+            certificates_der: bundle.to_der(),
+            pem: bundle.to_pem(),
+            spiffe_jwks: bundle.to_jwks(),
+        }))
     }
 }

@@ -1,25 +1,34 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::command::ExecuteError;
 use muster_pki::{Csr, csr};
 use muster_proto::convert::timestamp;
 use muster_proto::identity::v1 as pb;
 use muster_runtime::request::{self, Page, numbered_page_token, page_token};
-use muster_types::{DeviceId, EventId, GroupId, RequestId, ResourceName, TenantId};
+use muster_types::hardware::HARDWARE_KEYS_MAX;
+use muster_types::{DeviceId, Digest, EventId, GroupId, HardwareKey, RequestId, ResourceName, TenantId};
 use uuid::Uuid;
 
+use crate::commands::ModifyMembers;
 use crate::domain::group::Defined;
+use crate::domain::registration::{self, Kind, Registered, Removal, Standing};
+use crate::error::Failure;
 use crate::projection::groups::GroupRow;
+use crate::projection::registrations::{Row, Which};
 use crate::queries::Rows;
+use crate::wire;
 
 /// Most devices that one change of members may name.
 const MEMBERS_CHANGED_MAX: usize = 10_000;
 
 /// A device that enroll let in.
 pub(super) struct TrustWish {
-    pub(super) tenant: TenantId,
     pub(super) device: DeviceId,
     pub(super) csr: Csr,
+    pub(super) csr_digest: Digest,
+    pub(super) proof: Option<pb::RegistrationProof>,
+    pub(super) hardware_keys: Vec<HardwareKey>,
     pub(super) correlation_id: Uuid,
     pub(super) causation_id: EventId,
 }
@@ -34,22 +43,47 @@ pub(super) fn establish_trust(
         csr_der,
         correlation_id,
         causation_id,
-        proof: _,
-        hardware_keys: _,
+        proof,
+        hardware_keys: keys,
     } = request;
-    if tenant != served.as_str() {
-        return Err(Fault::invalid_field("tenant", format!("this server serves the tenant {served}")));
-    }
+    is_served(served, &tenant)?;
     Ok(TrustWish {
-        tenant: served,
         device: DeviceId::from_uuid(uuid(&device_id, "device_id")?),
-        csr: csr::parse(&csr_der).map_err(|error| {
-            let message = error.to_string();
-            Fault::new(ErrorCode::CsrMalformed, message.clone()).with_field("csr_der", message)
-        })?,
+        csr: signing_request(&csr_der)?,
+        csr_digest: csr::sha256(&csr_der),
+        proof,
+        hardware_keys: hardware_keys(&keys)?,
         correlation_id: uuid(&correlation_id, "correlation_id")?,
         causation_id: EventId::from_uuid(uuid(&causation_id, "causation_id")?),
     })
+}
+
+pub(super) fn is_served(served: TenantId, tenant: &str) -> Result<(), Fault> {
+    if tenant == served.as_str() {
+        return Ok(());
+    }
+    Err(Fault::invalid_field("tenant", format!("this server serves the tenant {served}")))
+}
+
+/// A certificate signing request.
+pub(super) fn signing_request(der: &[u8]) -> Result<Csr, Fault> {
+    csr::parse(der).map_err(|error| {
+        let message = error.to_string();
+        Fault::new(ErrorCode::CsrMalformed, message.clone()).with_field("csr_der", message)
+    })
+}
+
+pub(super) fn digest(bytes: &[u8], field: &str) -> Result<Digest, Fault> {
+    let wrong = |_| Fault::invalid_field(field, format!("expected 32 bytes, found {}", bytes.len()));
+    bytes.try_into().map_err(wrong)
+}
+
+pub(super) fn hardware_keys(keys: &[pb::HardwareKey]) -> Result<Vec<HardwareKey>, Fault> {
+    if keys.len() > HARDWARE_KEYS_MAX {
+        let problem = format!("{} keys, the limit is {HARDWARE_KEYS_MAX}", keys.len());
+        return Err(Fault::invalid_field("hardware_keys", problem));
+    }
+    wire::hardware_keys(keys).map_err(|problem| Fault::invalid_field("hardware_keys", problem))
 }
 
 fn uuid(bytes: &[u8], field: &str) -> Result<Uuid, Fault> {
@@ -59,11 +93,8 @@ fn uuid(bytes: &[u8], field: &str) -> Result<Uuid, Fault> {
 
 /// A change of a group's members.
 pub(super) struct MembersWish {
-    pub(super) group: GroupId,
+    pub(super) modify: ModifyMembers,
     pub(super) request: RequestId,
-    pub(super) add: Vec<DeviceId>,
-    pub(super) remove: Vec<DeviceId>,
-    pub(super) expected: Option<u64>,
     pub(super) validate_only: bool,
 }
 
@@ -86,11 +117,14 @@ pub(super) fn change_of_members(
         return Err(Fault::invalid_field("add_devices", problem));
     }
     Ok(MembersWish {
-        group: request::group(served, "name", &name)?,
+        modify: ModifyMembers {
+            tenant: served,
+            group: request::group(served, "name", &name)?,
+            add: device_names(served, "add_devices", &add_devices)?,
+            remove: device_names(served, "remove_devices", &remove_devices)?,
+            expected: revision(&etag)?,
+        },
         request: request::id(&id)?,
-        add: device_names(served, "add_devices", &add_devices)?,
-        remove: device_names(served, "remove_devices", &remove_devices)?,
-        expected: revision(&etag)?,
         validate_only,
     })
 }
@@ -100,9 +134,83 @@ fn device_names(served: TenantId, field: &str, names: &[String]) -> Result<Vec<D
     names.iter().enumerate().map(device).collect()
 }
 
+/// The failure of a change, with the name of the device it names.
+pub(super) fn names_the_device(tenant: TenantId, failure: Failure) -> Fault {
+    match failure {
+        Failure::Device(device) => unknown_device(tenant, device),
+        Failure::Unseen(_) | Failure::Log(_) => failure.into(),
+    }
+}
+
 pub(super) fn unknown_device(tenant: TenantId, device: DeviceId) -> Fault {
     let name = ResourceName::Device(tenant, device);
     Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}")).with("device", name)
+}
+
+/// The refusal of a change of a registration, with the name of the device.
+pub(super) fn names_the_registration(
+    tenant: TenantId,
+    device: DeviceId,
+    error: ExecuteError<registration::Error>,
+) -> Fault {
+    Fault::from(error).with("device", ResourceName::Device(tenant, device))
+}
+
+/// Which registrations a list is of.
+pub(super) fn which_registrations(request: &pb::ListRegistrationsRequest) -> (Option<Kind>, Which) {
+    let which = match request.state() {
+        pb::RegistrationState::Unspecified => Which::Present,
+        pb::RegistrationState::Active => Which::Active,
+        pb::RegistrationState::Quarantined => Which::Quarantined,
+        pb::RegistrationState::Revoked => Which::Revoked,
+        pb::RegistrationState::Removed => Which::Removed,
+    };
+    (request.kind().try_into().ok(), which)
+}
+
+pub(super) fn registrations(tenant: TenantId, rows: Rows<(u32, Row), u32>) -> pb::ListRegistrationsResponse {
+    let Rows { rows, next } = rows;
+    pb::ListRegistrationsResponse {
+        registrations: rows.iter().map(|(ordinal, row)| registration(tenant, *ordinal, row)).collect(),
+        next_page_token: numbered_page_token(next),
+    }
+}
+
+/// A device's registration.
+pub(super) fn registration(tenant: TenantId, ordinal: u32, row: &Row) -> pb::Registration {
+    let Row { device, registered, create_time, update_time } = row;
+    let Registered { proven, serial, not_after, .. } = registered;
+    let proven = proven.as_deref();
+    let (state, reason) = match registered.standing() {
+        Standing::Removed(removal) => (pb::RegistrationState::Removed, removed_because(tenant, removal)),
+        Standing::Revoked => {
+            (pb::RegistrationState::Revoked, registered.revoked.as_deref().unwrap_or_default().to_owned())
+        }
+        Standing::Quarantined => (pb::RegistrationState::Quarantined, String::new()),
+        Standing::Active => (pb::RegistrationState::Active, String::new()),
+    };
+    pb::Registration {
+        name: ResourceName::Registration(tenant, *device).to_string(),
+        device: ResourceName::Device(tenant, *device).to_string(),
+        kind: pb::RegistrationKind::from(registered.kind()).into(),
+        registration: proven.map(|proven| proven.registration.to_string()).unwrap_or_default(),
+        join_type: proven.map(|proven| proven.join_type.to_string()).unwrap_or_default(),
+        state: state.into(),
+        certificate_serial: serial.to_string(),
+        not_after: Some(timestamp(*not_after)),
+        create_time: Some(timestamp(*create_time)),
+        update_time: Some(timestamp(*update_time)),
+        ordinal,
+        reason,
+    }
+}
+
+fn removed_because(tenant: TenantId, removal: Removal) -> String {
+    match removal {
+        Removal::Deleted => "deleted".to_owned(),
+        Removal::Offboarded => "offboarded".to_owned(),
+        Removal::Merged { into } => format!("merged into {}", ResourceName::Device(tenant, into)),
+    }
 }
 
 /// The name for people of a group to define.

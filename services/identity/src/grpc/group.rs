@@ -7,7 +7,7 @@ use muster_runtime::{caller, request};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, convert};
-use crate::commands::{DefineGroup, ModifyMembers, group_id};
+use crate::commands::{DefineGroup, Order, group_id};
 use crate::domain::group;
 use crate::error::status;
 use crate::projection::groups::GroupRow;
@@ -23,8 +23,9 @@ impl GroupService for Grpc {
         let tenant = request::parent(self.tenant, &parent)?;
         let request = request::id(&request_id)?;
         let display_name = convert::new_group(group)?;
-        let define = DefineGroup { tenant, request, display_name, validate_only };
-        let done = self.commands.define_group(define, actor, &self.queries).await.map_err(status)?;
+        let define = DefineGroup { tenant, display_name };
+        let order = Order::of(actor, request).only_validated(validate_only);
+        let done = self.commands.define_group(define, &order, &self.queries).await.map_err(status)?;
         let response = Response::new(self.group(group_id(tenant, request), &done.state)?);
         self.stamped(response, done.position).await
     }
@@ -55,25 +56,15 @@ impl GroupService for Grpc {
     ) -> Result<Response<pb::Group>, Status> {
         let actor = Actor::admin(&caller::admin(&request)?);
         let change = convert::change_of_members(self.tenant, request.into_inner())?;
-        // A device may have come in a moment ago: only what all of the log does not know is unknown.
-        self.queries.catch_up(self.commands.log()).await.map_err(status)?;
-        let ordinals = |devices: &[_]| {
-            self.queries.ordinals(devices).map_err(|device| convert::unknown_device(self.tenant, device))
-        };
-        let modify = ModifyMembers {
-            tenant: self.tenant,
-            group: change.group,
-            request: change.request,
-            add: ordinals(&change.add)?,
-            remove: ordinals(&change.remove)?,
-            expected: change.expected,
-            validate_only: change.validate_only,
-        };
-        let done = self.commands.modify_members(modify, actor).await.map_err(status)?;
+        let order = Order::of(actor, change.request).only_validated(change.validate_only);
+        let modify = change.modify;
+        let group = modify.group;
+        let done = self.commands.modify_members(modify, &order, &self.queries).await;
+        let done = done.map_err(|failure| status(convert::names_the_device(self.tenant, failure)))?;
         if done.position.is_some() {
             self.metrics.membership_changed();
         }
-        let response = Response::new(self.group(change.group, &done.state)?);
+        let response = Response::new(self.group(group, &done.state)?);
         self.stamped(response, done.position).await
     }
 

@@ -1,62 +1,129 @@
 //! Trust in devices, for enroll.
 
 use muster_errors::{ErrorCode, Fault};
-use muster_pki::{IssueError, SpiffeId};
+use muster_eventlog::Actor;
 use muster_proto::convert::timestamp;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::trust_service_server::TrustService;
 use muster_runtime::{caller, position};
-use muster_types::Service;
+use muster_types::id::derive;
+use muster_types::{DeviceId, HardwareKey, RequestId, ResourceName, Service};
+use tokio::sync::MutexGuard;
 use tonic::{Request, Response, Status};
 
+use super::convert::TrustWish;
 use super::{Grpc, convert};
-use crate::commands::Establish;
-use crate::config::CERTIFICATE_VALIDITY;
-use crate::error::{log_status, status};
+use crate::commands::Order;
+use crate::domain::registration::{Command, Kind, Proven, Registered};
+use crate::error::status;
+use crate::metrics::Cause;
+
+/// A full registration that is about to be given to a device, and the turn to do so.
+struct Claim<'a> {
+    proven: Option<Proven>,
+    _turn: Option<MutexGuard<'a, ()>>,
+}
 
 #[tonic::async_trait]
 impl TrustService for Grpc {
+    async fn identify_device(
+        &self,
+        request: Request<pb::IdentifyDeviceRequest>,
+    ) -> Result<Response<pb::IdentifyDeviceResponse>, Status> {
+        caller::service(&request, &[Service::Enroll])?;
+        let pb::IdentifyDeviceRequest { tenant, proof, csr_digest } = request.into_inner();
+        convert::is_served(self.tenant, &tenant)?;
+        let proof = proof.ok_or_else(|| Fault::invalid_field("proof", "must be set"))?;
+        let digest = convert::digest(&csr_digest, "csr_digest")?;
+        let proven = self.verified(&proof, &digest)?;
+        // A device may have got this registration a moment ago.
+        self.queries.catch_up(self.commands.log()).await.map_err(status)?;
+        let device = self.queries.holder(&proven.registration);
+        Ok(Response::new(pb::IdentifyDeviceResponse {
+            registration: proven.registration.into(),
+            device_id: device.map(|device| device.as_bytes().to_vec()).unwrap_or_default(),
+        }))
+    }
+
     async fn establish_trust(
         &self,
         request: Request<pb::EstablishTrustRequest>,
     ) -> Result<Response<pb::EstablishTrustResponse>, Status> {
         caller::service(&request, &[Service::Enroll])?;
         let wish = convert::establish_trust(self.tenant, request.into_inner())?;
-        let now = self.clock.now();
-        let not_after = now.plus(CERTIFICATE_VALIDITY);
-        let id = SpiffeId::device(self.authority.domain().clone(), wish.tenant, wish.device);
-        let issued = self
-            .authority
-            .issue_device(&wish.csr, &id, now, not_after)
-            .map_err(|error: IssueError| status(Fault::new(ErrorCode::Internal, error.to_string())))?;
-        let establish = Establish {
-            tenant: wish.tenant,
-            device: wish.device,
-            spiffe_id: id.to_string(),
-            key_digest: wish.csr.key_digest(),
-            certificate_serial: issued.serial,
-            not_after,
+        let claim = self.claim(&wish).await?;
+        let at = (self.tenant, wish.device);
+        let issued = self.issuing.issue(at, &wish.csr, self.commands.now()).map_err(status)?;
+        let request =
+            derive("establish-trust", &[wish.device.as_bytes(), issued.certificate.serial.as_bytes()]);
+        let order = Order {
             correlation_id: wish.correlation_id,
-            causation_id: wish.causation_id,
+            causation_id: Some(wish.causation_id),
+            ..Order::of(Actor::service(Service::Enroll), RequestId::from_uuid(request))
+        };
+        let not_after = issued.certificate.not_after;
+        let command = Command::Establish {
+            proven: claim.proven.clone(),
+            spiffe_id: issued.spiffe_id.clone(),
+            certificate: issued.certificate,
+            hardware_keys: wish.hardware_keys,
         };
         // A certificate that the log does not know must not leave.
-        let done = self.commands.establish_trust(establish).await.map_err(log_status)?;
-        self.metrics.certificate_issued();
+        let done = self.commands.registration(at, &command, &order).await.map_err(status)?;
+        self.metrics.certificate_issued(Cause::Established);
+        let kind = done.state.registered().map_or(Kind::Synthetic, Registered::kind);
         let mut response = Response::new(pb::EstablishTrustResponse {
-            spiffe_id: id.to_string(),
-            certificate_chain_der: vec![issued.certificate_der],
-            trust_bundle_der: self.trust_bundle_der.clone(),
-            kind: pb::RegistrationKind::from(done.state.kind()).into(),
+            spiffe_id: issued.spiffe_id,
+            certificate_chain_der: issued.chain_der,
+            trust_bundle_der: self.issuing.bundle().to_der(),
+            kind: pb::RegistrationKind::from(kind).into(),
             not_after: Some(timestamp(not_after)),
         });
         position::stamp(&mut response, Service::Identity, done.position);
         Ok(response)
     }
-    async fn identify_device(
+}
+
+impl Grpc {
+    /// What a proof shows.
+    pub(super) fn verified(
         &self,
-        request: Request<pb::IdentifyDeviceRequest>,
-    ) -> Result<Response<pb::IdentifyDeviceResponse>, Status> {
-        caller::service(&request, &[Service::Enroll])?;
-        Err(Status::unimplemented("not yet"))
+        proof: &pb::RegistrationProof,
+        csr_digest: &muster_types::Digest,
+    ) -> Result<Proven, Fault> {
+        let proven = self.proofs.verify(self.tenant, proof, csr_digest, self.commands.now());
+        self.metrics.proof_seen(proven.as_ref().map(|_| ()).map_err(|fault| fault.code));
+        proven
+    }
+
+    /// The full registration that a device has shown or that the directory has for its hardware. Most devices have none,
+    /// and wait for nobody.
+    async fn claim(&self, wish: &TrustWish) -> Result<Claim<'_>, Status> {
+        if let Some(proof) = &wish.proof {
+            let proven = self.verified(proof, &wish.csr_digest)?;
+            let turn = self.commands.registering(&self.queries).await.map_err(status)?;
+            return match self.queries.holder(&proven.registration) {
+                Some(holder) if holder != wish.device => Err(self.taken(&proven, holder).into()),
+                _ => Ok(Claim { proven: Some(proven), _turn: Some(turn) }),
+            };
+        }
+        if self.known_to_directory(wish.device, &wish.hardware_keys).is_none() {
+            return Ok(Claim { proven: None, _turn: None });
+        }
+        let turn = self.commands.registering(&self.queries).await.map_err(status)?;
+        let proven = self.known_to_directory(wish.device, &wish.hardware_keys);
+        Ok(Claim { proven, _turn: Some(turn) })
+    }
+
+    fn known_to_directory(&self, device: DeviceId, keys: &[HardwareKey]) -> Option<Proven> {
+        let proven = self.queries.directory_match(self.tenant, device, keys)?;
+        let holder = self.queries.holder(&proven.registration);
+        Some(proven).filter(|_| holder.is_none_or(|holder| holder == device))
+    }
+
+    fn taken(&self, proven: &Proven, holder: DeviceId) -> Fault {
+        let device = ResourceName::Device(self.tenant, holder);
+        let message = format!("{device} has the registration {}", proven.registration);
+        Fault::new(ErrorCode::RegistrationTaken, message).with("device", device)
     }
 }

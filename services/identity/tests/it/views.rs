@@ -6,7 +6,10 @@ use muster_eventlog::command::State;
 use muster_eventlog::project::{Dirty, View};
 use muster_eventlog::{Actor, Context, Envelope};
 use muster_identity::domain::group::{self, Group};
-use muster_identity::domain::registration::{self, Kind, Registration};
+use muster_identity::domain::registration::{
+    self, Certificate, Proven, Registration, Removal, Resolution, Serial, Standing,
+};
+use muster_identity::projection::registrations::Which;
 use muster_identity::projection::{Groups, Registrations};
 use muster_types::{DeviceId, EventId, Positions, StreamId, TenantId, Timestamp, Version};
 use proptest::prelude::*;
@@ -16,7 +19,8 @@ use uuid::Uuid;
 /// Something that happens, to one of a few devices and groups.
 #[derive(Debug, Clone)]
 enum Happening {
-    Trust(u8),
+    Trust { device: u8, proven: Option<u8> },
+    Registration { device: u8, command: registration::Command },
     Define(u8),
     Modify { group: u8, add: Vec<u32>, remove: Vec<u32> },
 }
@@ -24,7 +28,9 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     let ordinals = || proptest::collection::vec(0..100_000_u32, 0..4);
     prop_oneof![
-        (0..6_u8).prop_map(Happening::Trust),
+        (0..6_u8, proptest::option::of(0..3_u8))
+            .prop_map(|(device, proven)| Happening::Trust { device, proven }),
+        (0..6_u8, command()).prop_map(|(device, command)| Happening::Registration { device, command }),
         (0..3_u8).prop_map(Happening::Define),
         (0..3_u8, ordinals(), ordinals()).prop_map(|(group, add, remove)| Happening::Modify {
             group,
@@ -34,11 +40,51 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+fn command() -> impl Strategy<Value = registration::Command> {
+    use registration::Command;
+    prop_oneof![
+        (any::<u8>(), proptest::option::of(0..3_u8)).prop_map(|(serial, number)| Command::Renew {
+            certificate: certificate(serial),
+            proven: number.map(proven)
+        }),
+        any::<u8>().prop_map(|issued| Command::Activate { serial: serial(issued) }),
+        Just(Command::Revoke { reason: "stolen".into() }),
+        (0..3_u8).prop_map(|number| Command::Promote(proven(number))),
+        prop_oneof![
+            Just(Removal::Deleted),
+            Just(Removal::Offboarded),
+            Just(Removal::Merged { into: DeviceId::from_uuid(Uuid::from_u128(5)) })
+        ]
+        .prop_map(Command::Remove),
+        any::<u8>().prop_map(|at| Command::SuspectClone {
+            boot_ids: vec![[1; 16], [2; 16]],
+            observed: Timestamp::from_micros(at.into())
+        }),
+        prop_oneof![Just(Resolution::Dismiss), Just(Resolution::Reissue)]
+            .prop_map(|resolution| Command::ResolveClone { resolution, now: Timestamp::from_micros(0) }),
+    ]
+}
+
+fn serial(issued: u8) -> Serial {
+    let mut bytes = [9; 16];
+    bytes[..8].copy_from_slice(&u64::from(issued).to_be_bytes());
+    Serial::from_slice(&bytes).expect("16 bytes")
+}
+
+fn certificate(issued: u8) -> Certificate {
+    Certificate { key_digest: [issued; 32], serial: serial(issued), not_after: Timestamp::from_micros(9) }
+}
+
+fn proven(number: u8) -> Proven {
+    Proven { registration: format!("directory:{number}").into(), join_type: "AzureAD".into() }
+}
+
 /// What the log holds after all that happened.
 #[derive(Default)]
 struct History {
     events: Vec<Envelope>,
     groups: BTreeMap<u8, Group>,
+    registrations: BTreeMap<u8, Registration>,
 }
 
 impl History {
@@ -70,19 +116,27 @@ impl History {
         events.iter().for_each(|event| self.push::<Group>(id, event));
     }
 
+    fn register(&mut self, device: u8, command: &registration::Command) {
+        let registration = self.registrations.entry(device).or_default();
+        let events = registration.decide(command).unwrap_or_default();
+        events.iter().for_each(|event| registration.evolve(event));
+        events.iter().for_each(|event| self.push::<Registration>(device, event));
+    }
+
     fn happen(&mut self, happening: Happening) {
         let now = Timestamp::from_micros(0);
         match happening {
-            Happening::Trust(device) => self.push::<Registration>(
-                device,
-                &registration::Event::TrustEstablished {
-                    kind: Kind::Synthetic,
+            Happening::Trust { device, proven: number } => {
+                let issued = u8::try_from(self.events.len() % 256).expect("less than 256");
+                let command = registration::Command::Establish {
+                    proven: number.map(proven),
                     spiffe_id: String::new(),
-                    key_digest: [device; 32],
-                    certificate_serial: vec![],
-                    not_after: now,
-                },
-            ),
+                    certificate: certificate(issued),
+                    hardware_keys: vec![],
+                };
+                self.register(device, &command);
+            }
+            Happening::Registration { device, command } => self.register(device, &command),
             Happening::Define(group) => {
                 let display_name = format!("group {group}");
                 self.decide(group, &group::Command::Define { display_name, namesake: None, now });
@@ -116,6 +170,45 @@ fn fold<V: View>(view: &mut V, events: &[Envelope], stored: &mut StoredRows) {
     }
 }
 
+/// What stands in the indices is what stands in the rows.
+fn indices_agree(view: &Registrations, now: &BTreeMap<u8, Registration>) {
+    for (id, registration) in now {
+        let device = DeviceId::from_uuid(Uuid::from_u128(u128::from(*id)));
+        let row = view.get(device);
+        assert_eq!(row.map(|(_, row)| &row.registered), registration.registered());
+        let Some((ordinal, row)) = row else { continue };
+        let which = match row.registered.standing() {
+            Standing::Removed(_) => Which::Removed,
+            Standing::Revoked => Which::Revoked,
+            Standing::Quarantined => Which::Quarantined,
+            Standing::Active => Which::Active,
+        };
+        for other in [Which::Removed, Which::Revoked, Which::Quarantined, Which::Active] {
+            assert_eq!(view.select(other, None).contains(ordinal), other == which, "{other:?}");
+            assert_eq!(
+                view.select(other, Some(row.registered.kind())).contains(ordinal),
+                other == which,
+                "{other:?}"
+            );
+        }
+        assert_eq!(view.select(Which::Present, None).contains(ordinal), which != Which::Removed);
+    }
+    for number in 0..3 {
+        let text = proven(number).registration;
+        let has = |registration: &Registration| {
+            registration.registered().is_some_and(|known| {
+                known.removed.is_none() && known.proven.as_ref().is_some_and(|p| p.registration == text)
+            })
+        };
+        let holder = view.holder(&text);
+        assert_eq!(holder.is_some(), now.values().any(has), "{text}");
+        if let Some(holder) = holder {
+            let id = u8::try_from(holder.uuid().as_u128()).expect("one of few");
+            assert!(has(&now[&id]), "{text}");
+        }
+    }
+}
+
 fn stopping_changes_nothing<V: View + Default>(events: &[Envelope], cut: usize) {
     let (mut whole, mut written_behind) = (V::default(), StoredRows::new());
     fold(&mut whole, events, &mut written_behind);
@@ -142,6 +235,9 @@ proptest! {
         let cut = cut.index(history.events.len() + 1);
         stopping_changes_nothing::<Registrations>(&history.events, cut);
         stopping_changes_nothing::<Groups>(&history.events, cut);
+        let mut view = Registrations::default();
+        fold(&mut view, &history.events, &mut StoredRows::new());
+        indices_agree(&view, &history.registrations);
     }
 }
 
@@ -149,7 +245,7 @@ proptest! {
 fn ordinals_follow_the_order_of_first_trust() {
     let mut history = History::default();
     for device in [7, 3, 7, 5] {
-        history.happen(Happening::Trust(device));
+        history.happen(Happening::Trust { device, proven: None });
     }
     let (mut view, mut stored) = (Registrations::default(), StoredRows::new());
     fold(&mut view, &history.events, &mut stored);
