@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `0x01`, ordinal (32 bits, big-endian) | the device's id |
+//! | `0x01`, ordinal (32 bits, big-endian) | the device's id, and a byte: 1 when it is gone |
 //! | `0x02`, device | [`ReportRow`] |
 //! | `0x03`, policy | [`PolicyRow`] |
 //! | `0x04`, policy, group | 1 include, 2 exclude |
@@ -76,6 +76,21 @@ struct PolicyRow {
     tenant: String,
     #[prost(string, repeated, tag = "2")]
     settings: Vec<String>,
+}
+
+/// A device as a row.
+#[must_use]
+pub fn encode_device(device: DeviceId, gone: bool) -> Vec<u8> {
+    [&device.as_bytes()[..], &[u8::from(gone)]].concat()
+}
+
+/// A device from its row, and whether it is gone.
+///
+/// # Errors
+/// What is wrong with the row.
+pub fn decode_device(value: &[u8]) -> Result<(DeviceId, bool), String> {
+    let (gone, device) = value.split_last().ok_or("an empty row")?;
+    Ok((DeviceId::from_slice(device).map_err(text)?, *gone == 1))
 }
 
 /// A report as a row.

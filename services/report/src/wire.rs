@@ -16,6 +16,8 @@ pub mod kind {
     pub const STATUS_REPORTED: &str = "muster.report.v1.StatusReported";
     /// A device is trusted.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
+    /// A device is no longer registered.
+    pub const REGISTRATION_REMOVED: &str = "muster.identity.v1.RegistrationRemoved";
     /// Devices came into or left a group.
     pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
     /// A policy was created.

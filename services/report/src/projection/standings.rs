@@ -29,6 +29,8 @@ use tally::Tally;
 #[derive(Debug, Default)]
 pub struct Standings {
     devices: Vec<DeviceId>,
+    /// Ordinals of devices that are no longer registered: deleted, offboarded or merged.
+    gone: RoaringBitmap,
     ordinals: FxHashMap<DeviceId, u32>,
     reports: FxHashMap<DeviceId, Report>,
     policies: FxHashMap<PolicyId, Policy>,
@@ -95,7 +97,7 @@ impl Standings {
         Some(self.tally.counts(&self.targeted(policy), settings))
     }
 
-    /// Ordinals of the devices that a policy is assigned to: exclusion wins.
+    /// Ordinals of the devices that a policy is assigned to: exclusion wins, and who is gone does not count.
     #[must_use]
     pub fn targeted(&self, policy: PolicyId) -> RoaringBitmap {
         let (mut included, mut excluded) = (RoaringBitmap::new(), RoaringBitmap::new());
@@ -106,7 +108,7 @@ impl Standings {
                 Intent::Exclude => excluded |= members,
             }
         }
-        included - excluded
+        included - excluded - &self.gone
     }
 
     fn assignments_of(&self, policy: PolicyId) -> impl Iterator<Item = (GroupId, Intent)> {
@@ -116,12 +118,21 @@ impl Standings {
     }
 
     fn trust(&mut self, device: DeviceId, dirty: &mut Dirty) -> Result<(), String> {
-        if self.ordinals.contains_key(&device) {
-            return Ok(());
-        }
-        let ordinal = self.push_device(device)?;
+        let ordinal = match self.ordinals.get(&device) {
+            None => self.push_device(device)?,
+            Some(ordinal) if self.gone.remove(*ordinal) => *ordinal,
+            Some(_) => return Ok(()),
+        };
         dirty.mark(Key::Device(ordinal).to_bytes());
         Ok(())
+    }
+
+    /// Takes a device out of all counts, until it is trusted again.
+    fn remove(&mut self, device: DeviceId, dirty: &mut Dirty) {
+        if let Some(ordinal) = self.ordinals.get(&device) {
+            self.gone.insert(*ordinal);
+            dirty.mark(Key::Device(*ordinal).to_bytes());
+        }
     }
 
     /// Gives a device its ordinal. Its report may have come first.
@@ -183,6 +194,7 @@ impl Standings {
         let payload = &event.payload[..];
         match event.kind.as_str() {
             kind::TRUST_ESTABLISHED => self.trust(DeviceId::from_uuid(event.stream.id), dirty)?,
+            kind::REGISTRATION_REMOVED => self.remove(DeviceId::from_uuid(event.stream.id), dirty),
             kind::MEMBERSHIP_CHANGED => {
                 self.change_members(GroupId::from_uuid(event.stream.id), payload, dirty)?;
             }
@@ -194,11 +206,13 @@ impl Standings {
                 dirty.mark(Key::Report(device).to_bytes());
             }
             kind::POLICY_CREATED => {
-                let PolicyCreated { display_name: _, profile: _, settings, on_unassign: _ } = decoded(payload)?;
+                let PolicyCreated { display_name: _, profile: _, settings, on_unassign: _ } =
+                    decoded(payload)?;
                 self.set_policy(event, settings, dirty)?;
             }
             kind::POLICY_REVISED => {
-                let PolicyRevised { revision: _, display_name: _, settings, on_unassign: _ } = decoded(payload)?;
+                let PolicyRevised { revision: _, display_name: _, settings, on_unassign: _ } =
+                    decoded(payload)?;
                 self.set_policy(event, settings, dirty)?;
             }
             kind::POLICY_DELETED => self.delete_policy(PolicyId::from_uuid(event.stream.id), dirty),
@@ -226,7 +240,7 @@ impl Standings {
 
 impl View for Standings {
     const NAME: &'static str = "standings";
-    const CONTRACT: u32 = 1;
+    const CONTRACT: u32 = 2;
     const SOURCES: &'static [Service] = &[Service::Identity, Service::Policy, Service::Report];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
@@ -244,7 +258,8 @@ impl View for Standings {
     fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
         match Key::from_bytes(key)? {
             Key::Device(ordinal) => {
-                self.devices.get(ordinal as usize).map(|device| device.as_bytes().to_vec())
+                let device = self.devices.get(ordinal as usize)?;
+                Some(store::encode_device(*device, self.gone.contains(ordinal)))
             }
             Key::Report(device) => self.reports.get(&device).map(store::encode_report),
             Key::Policy(policy) => self.policies.get(&policy).map(store::encode_policy),
@@ -258,7 +273,11 @@ impl View for Standings {
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         match Key::from_bytes(key).ok_or("not the key of a row")? {
             Key::Device(ordinal) => {
-                let loaded = self.push_device(DeviceId::from_slice(value).map_err(text)?)?;
+                let (device, gone) = store::decode_device(value)?;
+                let loaded = self.push_device(device)?;
+                if gone {
+                    self.gone.insert(loaded);
+                }
                 if loaded != ordinal {
                     return Err(format!("device {loaded} is missing"));
                 }

@@ -41,6 +41,11 @@ fn trusted(number: u8) -> Envelope {
     envelope(Aggregate::Registration, device(number), EventType::new(kind::TRUST_ESTABLISHED), vec![])
 }
 
+fn removed(number: u8) -> Envelope {
+    let kind = EventType::new(kind::REGISTRATION_REMOVED);
+    envelope(Aggregate::Registration, device(number), kind, vec![])
+}
+
 fn said(number: u8, states: &[(u8, SettingState)], refused: bool) -> Envelope {
     let settings = states.iter().map(|(setting, state)| SettingStatus {
         id: setting_id(*setting),
@@ -138,6 +143,34 @@ fn exclusion_wins_and_counts_add_up() {
 }
 
 #[test]
+fn a_device_that_is_gone_leaves_the_counts_and_comes_back_with_trust() {
+    let mut events = vec![
+        trusted(0),
+        trusted(1),
+        trusted(2),
+        members(1, &[0, 1, 2], &[]),
+        policy(1, &[1]),
+        assigned(1, 1, AssignmentIntent::Include),
+        said(0, &[(1, SettingState::Succeeded)], false),
+        said(1, &[(1, SettingState::Error)], false),
+    ];
+    let told = |events: &[Envelope]| {
+        let standings = folded(events);
+        let Counts { targeted, by_verdict } = counts(&standings, 1).unwrap();
+        assert_eq!(by_verdict.iter().map(|(_, devices)| devices).sum::<u64>(), targeted);
+        by_verdict.map(|(_, devices)| devices)
+    };
+    assert_eq!(told(&events), [1, 1, 0, 1, 0]);
+    events.push(removed(1));
+    assert_eq!(told(&events), [1, 0, 0, 1, 0]);
+    // What it still says while it goes does not count.
+    events.push(said(1, &[(1, SettingState::Succeeded)], false));
+    assert_eq!(told(&events), [1, 0, 0, 1, 0]);
+    events.push(trusted(1));
+    assert_eq!(told(&events), [2, 0, 0, 1, 0]);
+}
+
+#[test]
 fn a_deleted_policy_is_gone_with_its_assignments() {
     let standings = folded(&[policy(1, &[1]), assigned(1, 1, AssignmentIntent::Include), deleted(1)]);
     assert_eq!(counts(&standings, 1), None);
@@ -152,22 +185,23 @@ fn event() -> impl Strategy<Value = Envelope> {
     let ordinals = || proptest::collection::vec(0..u32::from(DEVICES), 0..4);
     let states = proptest::collection::btree_map(0..4_u8, state(), 0..4);
     prop_oneof![
-        (0..DEVICES).prop_map(trusted),
-        (0..DEVICES, states, prop::bool::weighted(0.1)).prop_map(|(number, states, refused)| {
+        2 => (0..DEVICES).prop_map(trusted),
+        1 => (0..DEVICES).prop_map(removed),
+        2 => (0..DEVICES, states, prop::bool::weighted(0.1)).prop_map(|(number, states, refused)| {
             said(number, &states.into_iter().collect::<Vec<_>>(), refused)
         }),
-        (0..3_u8, ordinals(), ordinals())
+        1 => (0..3_u8, ordinals(), ordinals())
             .prop_map(|(group, added, removed)| members(group, &added, &removed)),
-        (0..2_u8, proptest::sample::subsequence(vec![0, 1, 2, 3], 0..=4))
+        1 => (0..2_u8, proptest::sample::subsequence(vec![0, 1, 2, 3], 0..=4))
             .prop_map(|(number, settings)| policy(number, &settings)),
-        (0..2_u8, 0..3_u8, prop::bool::ANY).prop_map(|(number, group, include)| {
+        1 => (0..2_u8, 0..3_u8, prop::bool::ANY).prop_map(|(number, group, include)| {
             assigned(
                 number,
                 group,
                 if include { AssignmentIntent::Include } else { AssignmentIntent::Exclude },
             )
         }),
-        (0..2_u8).prop_map(deleted),
+        1 => (0..2_u8).prop_map(deleted),
     ]
 }
 
