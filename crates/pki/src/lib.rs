@@ -3,6 +3,7 @@
 //!
 //! `ring` does the arithmetic. Nothing here reads a clock: times come with the call.
 
+pub mod attestation;
 pub mod authority;
 pub mod bundle;
 mod certificate;
@@ -16,6 +17,8 @@ pub mod serial;
 pub mod signing;
 pub mod spiffe;
 pub mod tls;
+#[cfg(feature = "tpm")]
+pub mod tpm;
 
 pub use authority::{Authority, AuthorityError, DEVICE_VALIDITY, IssueError, Issued};
 pub use bundle::{BundleError, TrustBundle};

@@ -14,6 +14,9 @@ pub use anchor::{AnchorCertificate, AnchorError};
 pub use chain::{ChainError, DIRECTORY_TENANT_OID, Leaf, LeafKey, verify_chain};
 pub use possession::{PossessionError, sign_possession, verify_possession};
 
+#[cfg(feature = "tpm")]
+pub(crate) use chain::{chain_error, check_issuers, read as read_chain, unix_time};
+
 /// Most certificates of a chain, the device's own included.
 pub const CHAIN_CERTIFICATES_MAX: usize = 5;
 /// Largest certificate of a chain or an anchor, in bytes.

@@ -100,7 +100,7 @@ impl AnchorCertificate {
         self.trust_domain.as_deref()
     }
 
-    pub(super) const fn anchor(&self) -> &TrustAnchor<'static> {
+    pub(crate) const fn anchor(&self) -> &TrustAnchor<'static> {
         &self.anchor
     }
 }

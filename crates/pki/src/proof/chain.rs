@@ -130,6 +130,27 @@ pub enum ChainError {
     AlgorithmUnknown,
 }
 
+impl ChainError {
+    /// A word for programs that tell causes apart.
+    #[must_use]
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::TooLong { .. } | Self::TooLarge { .. } => "size",
+            Self::NotX509 { .. } => "not-x509",
+            Self::WrongOrder => "order",
+            Self::LeafIsAuthority => "authority",
+            Self::NoPath => "no-path",
+            Self::Constraint => "constraint",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not-yet-valid",
+            Self::KeyUsage { .. } => "key-usage",
+            Self::NotForClients => "not-for-clients",
+            Self::NotOneUri { .. } => "not-one-uri",
+            Self::AlgorithmUnknown => "algorithm",
+        }
+    }
+}
+
 impl Leaf {
     /// The one URI of the certificate: its SPIFFE ID, where that is what it goes by.
     ///
@@ -192,7 +213,7 @@ pub fn verify_chain(
     })
 }
 
-fn read<'a>(chain_der: &'a [Vec<u8>]) -> Result<Vec<X509Certificate<'a>>, ChainError> {
+pub(crate) fn read<'a>(chain_der: &'a [Vec<u8>]) -> Result<Vec<X509Certificate<'a>>, ChainError> {
     if chain_der.len() > CHAIN_CERTIFICATES_MAX {
         return Err(ChainError::TooLong { found: chain_der.len() });
     }
@@ -239,7 +260,7 @@ fn check_leaf(
 }
 
 /// The search for a path does not look at key usages.
-fn check_issuers(
+pub(crate) fn check_issuers(
     path: &VerifiedPath<'_>,
     ders: &[CertificateDer<'_>],
     chain: &[X509Certificate<'_>],
@@ -300,7 +321,7 @@ fn directory_tenant(leaf: &X509Certificate<'_>) -> Option<String> {
     Some(format!("{}-{}-{}-{}-{}", hex(&[d, c, b, a]), hex(&[f, e]), hex(&[h, g]), hex(clock), hex(node)))
 }
 
-fn unix_time(now: Timestamp) -> UnixTime {
+pub(crate) fn unix_time(now: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_micros(u64::try_from(now.micros()).unwrap_or(0)))
 }
 
@@ -315,7 +336,7 @@ impl ChainError {
     }
 }
 
-fn chain_error(error: &webpki::Error, now: Timestamp) -> ChainError {
+pub(crate) fn chain_error(error: &webpki::Error, now: Timestamp) -> ChainError {
     use webpki::Error;
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -4,3 +4,5 @@
 mod fixture;
 mod profile;
 mod rotation;
+#[cfg(feature = "tpm")]
+mod tpm;
