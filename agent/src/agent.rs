@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use muster_errors::ErrorCode;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -26,11 +27,12 @@ impl Agent {
     /// Opens the agent's state and checks that it has what it needs.
     ///
     /// # Errors
-    /// `CONFIG_INVALID` when the device is not onboarded and server, authority or token are missing; `DATA_DIR_…` and
-    /// `DISK_FULL` when the state folder cannot be used.
+    /// `CONFIG_INVALID` when the device is not onboarded and server, authority or token are missing; `DEVICE_DELETED` when it
+    /// was offboarded and there is no new token; `DATA_DIR_…` and `DISK_FULL` when the state folder cannot be used.
     pub fn new(config: Config) -> Result<Self, Error> {
         let state = StateDir::open(&config.state_dir)?;
-        if state.enrollment()?.is_none() {
+        stays_offboarded(&state, &config)?;
+        if state.identity()?.is_none() {
             let missing: Vec<_> = [
                 ("--server", config.server.is_none()),
                 ("--ca", config.ca.is_none()),
@@ -79,8 +81,23 @@ impl Agent {
     }
 }
 
+/// A device that has left comes back with a token it was not started with then, and otherwise not.
+fn stays_offboarded(state: &StateDir, config: &Config) -> Result<(), Error> {
+    let Some(offboarded) = state.offboarded()? else { return Ok(()) };
+    let digest = config.token.as_ref().map(|token| Sha256::digest(token.as_bytes()).into());
+    if digest.is_some() && digest != offboarded.token_digest {
+        return Ok(());
+    }
+    let message = format!(
+        "this device was offboarded at {}, and stays so: to onboard it again, have an admin allow it and start the agent \
+         with a new --token",
+        offboarded.at
+    );
+    Err(Error::new(ErrorCode::DeviceDeleted, message))
+}
+
 /// Whether the agent of that state folder has been onboarded.
 #[must_use]
 pub fn is_onboarded(state_dir: &Path) -> bool {
-    StateDir::peek(state_dir).enrollment().is_ok_and(|enrollment| enrollment.is_some())
+    StateDir::peek(state_dir).identity().is_ok_and(|identity| identity.is_some())
 }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
 use muster_pki::{Identity, PolicyVerifier, SpiffeId, identity, peer};
 use muster_proto::convert;
 use muster_proto::enroll::v1 as enroll;
+use muster_proto::identity::v1 as trust;
 use muster_proto::policy::v1 as policy;
 use muster_proto::report::v1 as report;
 use muster_types::{Digest, Timestamp};
-use prost::Message as _;
 
+use crate::certificate;
 use crate::config::Config;
-use crate::core::message::{CheckIn, Enrolled, Reply};
+use crate::core::message::{Authority, CheckIn, Directive, Enrolled, ManagedBy, Offboarding, Reply};
 use crate::error::Error;
 use crate::facts;
 use crate::state::StateDir;
+use crate::troubles::{Trouble, messages};
 use crate::wire;
 
 /// Most clients that are kept: one for each service.
@@ -31,7 +34,10 @@ pub(crate) struct Enrollment {
     pub(crate) spiffe_id: String,
     pub(crate) enrolled: Enrolled,
     pub(crate) verifier: PolicyVerifier,
+    /// What the services answered to it, with the present certificate.
+    pub(crate) response: enroll::OnboardResponse,
     pub(crate) enroll: Client,
+    pub(crate) identity: Client,
     pub(crate) policy: Client,
     pub(crate) report: Client,
 }
@@ -43,6 +49,7 @@ impl Enrollment {
         config: &Config,
         key: &[u8],
     ) -> Result<Self, Error> {
+        let kept = response.clone();
         let enroll::OnboardResponse {
             device,
             certificate_chain_der,
@@ -65,6 +72,7 @@ impl Enrollment {
         let enrolled = Enrolled {
             tenant: *tenant,
             device: *id,
+            certificate_begins_at: certificate::read(own).map_or(peer.not_after, |own| own.begins_at),
             certificate_expires_at: peer.not_after,
             first_check_in_at: first_check_in_time.map(convert::moment),
         };
@@ -76,7 +84,7 @@ impl Enrollment {
         let chain = certificate_chain_der.into_iter().map(|der| der.to_vec()).collect();
         let identity = Identity::from_der(chain, key.to_vec());
         let mut clients: BTreeMap<String, Client> = BTreeMap::new();
-        let enroll::Endpoints { enroll, identity: _, policy, report } = endpoints.unwrap_or_default();
+        let enroll::Endpoints { enroll, identity: trust, policy, report } = endpoints.unwrap_or_default();
         let told = enroll.clone();
         let mut client = |url: String| {
             // A server that moved is found by what the agent is told now, with all that it serves.
@@ -89,7 +97,7 @@ impl Enrollment {
             }
             let options = ConnectOptions::new(&url, authorities.clone()).with_identity(identity.clone());
             let client = Client::connect(options)?;
-            debug_assert!(clients.len() < CLIENTS_MAX, "three services are called");
+            debug_assert!(clients.len() < CLIENTS_MAX, "four services are called");
             clients.insert(url, client.clone());
             Ok::<_, Error>(client)
         };
@@ -98,7 +106,9 @@ impl Enrollment {
             spiffe_id: peer.id.to_string(),
             enrolled,
             verifier: PolicyVerifier::new(keys),
+            response: kept,
             enroll: client(enroll)?,
+            identity: client(trust)?,
             policy: client(policy)?,
             report: client(report)?,
         })
@@ -126,38 +136,98 @@ pub(crate) async fn survey(root: PathBuf) -> Result<enroll::DeviceFacts, Fault> 
     Ok(facts)
 }
 
+/// What came of asking to be let in.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// The device is onboarded.
+    Granted(Box<Enrollment>),
+    /// It may not be enrolled for now.
+    Refused {
+        /// Who manages it, and the enrollment code.
+        authority: Authority,
+        /// The same for people.
+        message: String,
+        /// When to ask again, from now.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What came of onboarding, and what was said in it.
+#[derive(Debug)]
+pub(crate) struct Onboarding {
+    pub(crate) admission: Admission,
+    pub(crate) facts: enroll::DeviceFacts,
+    pub(crate) troubles: Vec<Trouble>,
+    pub(crate) proof_digest: Option<Digest>,
+}
+
 /// Onboards; keeps the answer before it counts.
 pub(crate) async fn onboard(
     config: Config,
     state: Arc<StateDir>,
-) -> Result<(Enrollment, enroll::DeviceFacts), Error> {
+    troubles: Vec<Trouble>,
+) -> Result<Onboarding, Error> {
     let missing = |what: &str| Error::new(ErrorCode::ConfigInvalid, format!("onboarding needs {what}"));
     let server = config.server.clone().ok_or_else(|| missing("the server's URL: name it with --server"))?;
     let token = config.token.clone().ok_or_else(|| missing("a token: give it with --token"))?;
     let facts = survey(config.facts_root.clone()).await?;
     let csr_der = state.certificate_request()?;
+    let (proof, proof_digest) = match config.proof_files() {
+        Some(files) if files.digest().is_some() => {
+            let digest = files.digest();
+            (Some(files.prove(config.tenant, &csr_der)?), digest)
+        }
+        _ => (None, None),
+    };
     let client = Client::connect(ConnectOptions::new(server, authorities_of(&config)?))?;
     let request = enroll::OnboardRequest {
         token,
         csr_der,
         facts: Some(facts.clone()),
-        proof: None,
-        troubles: Vec::new(),
+        proof,
+        troubles: messages(&troubles),
     };
-    let response = client.device_enrollment().onboard(request).await;
-    let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
-    let enrollment = Enrollment::read(response.clone(), &config, &state.key()?)?;
-    state.keep_enrollment(&response)?;
-    Ok((enrollment, facts))
+    let admission = match client.device_enrollment().onboard(request).await {
+        Ok(response) => {
+            let response = response.into_inner();
+            let enrollment = Enrollment::read(response.clone(), &config, &state.key()?)?;
+            state.keep_enrollment(&response)?;
+            Admission::Granted(Box::new(enrollment))
+        }
+        Err(status) => refused(Fault::from_status(&status))?,
+    };
+    Ok(Onboarding { admission, facts, troubles, proof_digest })
+}
+
+/// A refusal for now, told from a failure.
+fn refused(fault: Fault) -> Result<Admission, Fault> {
+    if fault.code != ErrorCode::EnrollmentRefused {
+        return Err(fault);
+    }
+    let code = fault.metadata.get("enrollment_code").cloned().unwrap_or_default();
+    let seconds = fault.metadata.get("retry_after_seconds").and_then(|text| text.parse().ok());
+    Ok(Admission::Refused {
+        authority: Authority { managed_by: manager_by(&code), code },
+        message: fault.message,
+        retry_after: seconds.map(Duration::from_secs),
+    })
+}
+
+/// Who manages a device that this channel does not, by the enrollment code.
+pub(crate) fn manager_by(code: &str) -> ManagedBy {
+    match code {
+        "MANAGED_BY_MDM" => ManagedBy::Mdm,
+        "MANAGED_BY_CONFIG_MGR" => ManagedBy::ConfigMgr,
+        _ => ManagedBy::Nobody,
+    }
 }
 
 /// What a check-in says besides what the core knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) id: [u8; 16],
-    pub(crate) facts_root: PathBuf,
+    pub(crate) boot_id: Option<[u8; 16]>,
     pub(crate) facts_digest: Vec<u8>,
-    pub(crate) facts_sent: Vec<u8>,
     pub(crate) report_digest: Vec<u8>,
 }
 
@@ -168,8 +238,7 @@ pub(crate) async fn check_in(
     session: Session,
 ) -> Result<Reply, Fault> {
     let CheckIn { sequence, applied, received, apply_state, traceparent: _ } = check_in;
-    let Session { id, facts_root, facts_digest, facts_sent, report_digest } = session;
-    let facts_changed = survey(facts_root).await?.encode_to_vec() != facts_sent;
+    let Session { id, boot_id, facts_digest, report_digest } = session;
     let bytes = |digest: Option<Digest>| digest.map(|digest| digest.to_vec()).unwrap_or_default();
     let request = policy::CheckInRequest {
         sequence,
@@ -180,7 +249,7 @@ pub(crate) async fn check_in(
         report_digest,
         apply_state: wire::apply_state(apply_state).into(),
         applied_version: applied.map(|(_, version)| version).unwrap_or_default(),
-        boot_id: Vec::new(),
+        boot_id: boot_id.map(|id| id.to_vec()).unwrap_or_default(),
     };
     let response = enrollment.policy.device_policy().check_in(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
@@ -189,35 +258,121 @@ pub(crate) async fn check_in(
         next_check_in,
         needs,
         directive,
-        directive_code: _,
-        offboarding_order: _,
+        directive_code,
+        offboarding_order,
     } = response;
-    if directive != i32::from(policy::Directive::Unspecified) {
+    let verifier = &enrollment.verifier;
+    let known = wire::directive(directive, directive_code, offboarding_order.as_ref(), verifier);
+    if known.is_none() {
         tracing::warn!(directive, "the server gave a directive that this agent does not know");
     }
     let wants = |need: policy::Need| needs.contains(&need.into());
     Ok(Reply {
         policy: match outcome {
             Some(policy::check_in_response::Outcome::Policy(signed)) => {
-                Some(wire::document(&signed, &enrollment.verifier))
+                Some(wire::document(&signed, verifier))
             }
             Some(policy::check_in_response::Outcome::NotModified(policy::NotModified {})) | None => None,
         },
         next_check_in: next_check_in.map(convert::span).unwrap_or_default(),
         wants_facts: wants(policy::Need::FullFacts),
         wants_report: wants(policy::Need::FullReport),
-        facts_changed,
+        wants_renewal: wants(policy::Need::Renewal),
+        directive: known.unwrap_or(Directive::None),
     })
 }
 
-/// Reports the facts; gives the digest the service made of them, and the facts as sent.
-pub(crate) async fn report_facts(enrollment: Enrollment, root: PathBuf) -> Result<(Vec<u8>, Vec<u8>), Fault> {
+/// What came of reporting the facts, and what was said in it.
+#[derive(Debug)]
+pub(crate) struct FactsReport {
+    pub(crate) digest: Vec<u8>,
+    pub(crate) authority: Option<Authority>,
+    pub(crate) facts: enroll::DeviceFacts,
+    pub(crate) troubles: Vec<Trouble>,
+}
+
+/// Reports the facts, and what kept the device from getting through before.
+pub(crate) async fn report_facts(
+    enrollment: Enrollment,
+    root: PathBuf,
+    troubles: Vec<Trouble>,
+) -> Result<FactsReport, Fault> {
     let facts = survey(root).await?;
-    let sent = facts.encode_to_vec();
-    let request = enroll::ReportFactsRequest { facts: Some(facts), troubles: Vec::new() };
+    let request = enroll::ReportFactsRequest { facts: Some(facts.clone()), troubles: messages(&troubles) };
     let response = enrollment.enroll.device_enrollment().report_facts(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
-    Ok((response.facts_digest.to_vec(), sent))
+    let enroll::ReportFactsResponse { facts_digest, managed_by, enrollment_code } = response;
+    let authority = wire::authority(managed_by, enrollment_code);
+    Ok(FactsReport { digest: facts_digest.to_vec(), authority, facts, troubles })
+}
+
+/// Gets a certificate for the next key and keeps it beside the present one. Gives its end, and the digest of the proof
+/// that was shown.
+pub(crate) async fn renew(
+    enrollment: Enrollment,
+    config: Config,
+    state: Arc<StateDir>,
+    with_proof: bool,
+) -> Result<(Timestamp, Option<Digest>), Error> {
+    let csr_der = state.next_certificate_request()?;
+    let files = config.proof_files().filter(|_| with_proof);
+    let shown = files.as_ref().and_then(|files| files.digest());
+    let proof = match files.filter(|_| shown.is_some()) {
+        Some(files) => Some(files.prove(enrollment.enrolled.tenant, &csr_der)?),
+        None => None,
+    };
+    let request = trust::RenewCertificateRequest { csr_der, proof };
+    let response = enrollment.identity.device_trust().renew_certificate(request).await;
+    let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
+    let own = response.certificate_chain_der.first();
+    let usable = own.is_some_and(|own| certificate::belongs(own, &state.next_key().unwrap_or_default()));
+    let Some(own) = own.and_then(|own| certificate::read(own)).filter(|_| usable) else {
+        let message = "the server's answer to the renewal has no certificate for the key asked for";
+        return Err(Error::new(ErrorCode::Internal, message));
+    };
+    state.keep_next(&response)?;
+    Ok((own.expires_at, shown))
+}
+
+/// Uses the new certificate for the first time, and puts it in the place of the present one. Whoever it names is who
+/// this device is from now on.
+pub(crate) async fn activate(
+    enrollment: Enrollment,
+    config: Config,
+    state: Arc<StateDir>,
+) -> Result<Enrollment, Error> {
+    let next = state.identity()?.and_then(|kept| kept.next);
+    let next = next.ok_or_else(|| Error::new(ErrorCode::Internal, "there is no new certificate to use"))?;
+    let trust::RenewCertificateResponse {
+        device,
+        certificate_chain_der,
+        trust_bundle_der,
+        kind,
+        not_after: _,
+    } = next.response;
+    let mut response = enrollment.response;
+    if !device.is_empty() {
+        response.device = device;
+    }
+    response.certificate_chain_der = certificate_chain_der;
+    if !trust_bundle_der.is_empty() {
+        response.trust_bundle_der = trust_bundle_der;
+    }
+    response.registration_kind = kind;
+    response.first_check_in_time = None;
+    let new = Enrollment::read(response, &config, &next.key)?;
+    let mut client = new.identity.device_trust();
+    let activated = client.activate_certificate(trust::ActivateCertificateRequest {}).await;
+    activated.map_err(|status| Fault::from_status(&status))?;
+    state.switch(&new.response)?;
+    Ok(new)
+}
+
+/// Confirms that an offboarding order was carried out.
+pub(crate) async fn confirm(enrollment: Enrollment, offboarding: Offboarding) -> Result<(), Fault> {
+    let request = wire::confirmation(&offboarding);
+    let confirmed = enrollment.enroll.device_enrollment().confirm_offboarding(request).await;
+    confirmed.map(drop).map_err(|status| Fault::from_status(&status))
 }
 
 /// Reports the status; gives the digest the service made of it.

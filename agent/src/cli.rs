@@ -1,19 +1,21 @@
 //! The `muster-agent` command.
 
+mod doctor;
+mod facts;
+mod status;
+
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use muster_errors::ErrorCode;
-use muster_pki::peer;
 use muster_telemetry::{LogFormat, TelemetryConfig};
-use serde_json::{Value, json};
+use muster_types::SystemClock;
+use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::error::Error;
-use crate::facts::{Survey, survey};
-use crate::state::StateDir;
 
 /// The device's side of Muster: keeps this machine under policy.
 #[derive(Debug, Parser)]
@@ -40,8 +42,27 @@ enum Command {
     Once(Config),
     /// Prints what would be told of this machine, as JSON.
     Facts(Config),
-    /// Prints where the agent of the state folder stands, as JSON.
+    /// Prints where the agent of the state folder stands, as JSON: who manages this machine and why, its certificate, what is
+    /// in force.
     Status(Config),
+    /// Says why this machine cannot get through, or is not managed, and what to do; fails when something must be mended.
+    Doctor {
+        #[command(flatten)]
+        config: Config,
+        /// How findings are printed.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl Cli {
@@ -52,7 +73,7 @@ impl Cli {
         let telemetry =
             TelemetryConfig { otlp_endpoint, log_format, log_filter, ..TelemetryConfig::new("muster-agent") };
         match execute(command, telemetry) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(error) => {
                 // A stderr that is closed has nobody to tell.
                 drop(writeln!(std::io::stderr(), "error[{}]: {error}", error.code));
@@ -62,19 +83,32 @@ impl Cli {
     }
 }
 
-fn execute(command: Command, telemetry: TelemetryConfig) -> Result<(), Error> {
+fn execute(command: Command, telemetry: TelemetryConfig) -> Result<ExitCode, Error> {
+    let done = |()| ExitCode::SUCCESS;
     match command {
-        Command::Facts(config) => print(&facts(&config)),
-        Command::Status(config) => print(&status(&config)?),
-        Command::Run(config) => in_runtime(telemetry, async { Agent::new(config)?.run(signalled()).await }),
-        Command::Once(config) => in_runtime(telemetry, async { Agent::new(config)?.once(signalled()).await }),
+        Command::Facts(config) => print(&facts::json(&config)).map(done),
+        Command::Status(config) => print(&status::json(&config)?).map(done),
+        Command::Doctor { config, output } => in_runtime(telemetry, async {
+            let findings = crate::doctor::examine(&config, &SystemClock).await;
+            print_text(&match output {
+                Output::Text => doctor::text(&findings),
+                Output::Json => format!("{:#}\n", doctor::json(&findings)),
+            })?;
+            Ok(doctor::exit_code(&findings))
+        }),
+        Command::Run(config) => {
+            in_runtime(telemetry, async { Agent::new(config)?.run(signalled()).await }).map(done)
+        }
+        Command::Once(config) => {
+            in_runtime(telemetry, async { Agent::new(config)?.once(signalled()).await }).map(done)
+        }
     }
 }
 
-fn in_runtime(
+fn in_runtime<T>(
     telemetry: TelemetryConfig,
-    work: impl Future<Output = Result<(), Error>>,
-) -> Result<(), Error> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let internal = |error: std::io::Error| Error::new(ErrorCode::Internal, "no runtime").because(error);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(internal)?;
     runtime.block_on(async {
@@ -96,52 +130,16 @@ async fn signalled() {
 }
 
 fn print(value: &Value) -> Result<(), Error> {
-    match writeln!(std::io::stdout(), "{value:#}") {
+    print_text(&format!("{value:#}\n"))
+}
+
+fn print_text(text: &str) -> Result<(), Error> {
+    match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::new(ErrorCode::Internal, "stdout cannot be written").because(error))
         }
         _ => Ok(()),
     }
-}
-
-fn facts(config: &Config) -> Value {
-    let Survey { facts, gaps } = survey(&config.facts_root);
-    let products: Vec<_> = facts
-        .security_products
-        .iter()
-        .map(|product| json!({"id": product.id, "version": product.version}))
-        .collect();
-    json!({
-        "platform": "linux",
-        "hostname": facts.hostname,
-        "os_id": facts.os_id,
-        "os_version": facts.os_version,
-        "os_name": facts.os_name,
-        "kernel_release": facts.kernel_release,
-        "architecture": facts.architecture,
-        "agent_version": facts.agent_version,
-        "hardware_digest": hex(&facts.hardware_digest),
-        "board_vendor": facts.board_vendor,
-        "product_name": facts.product_name,
-        "security_products": products,
-        "gaps": gaps,
-    })
-}
-
-fn status(config: &Config) -> Result<Value, Error> {
-    let state = StateDir::peek(&config.state_dir);
-    let enrollment = state.enrollment()?;
-    let certificate = enrollment.as_ref().and_then(|enrollment| enrollment.certificate_chain_der.first());
-    let peer = certificate.and_then(|der| peer::read(der).ok());
-    let applied = state.progress()?.applied;
-    Ok(json!({
-        "device": enrollment.map(|enrollment| enrollment.device),
-        "spiffe_id": peer.as_ref().map(|peer| peer.id.to_string()),
-        "certificate_expires_at": peer.map(|peer| peer.not_after.to_string()),
-        "applied": applied.map(|(etag, version, at)| {
-            json!({"etag": hex(&etag), "version": version, "at": at.to_string()})
-        }),
-    }))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -3,8 +3,12 @@
 //! At most one piece of work is under way. Everything else is a wish with a moment from which on it is due, so that a
 //! failing report never holds up a check-in, and a hint that comes while a policy is applied is still there afterwards.
 
+mod authority;
 pub mod backoff;
 pub mod message;
+mod policy;
+mod trust;
+mod wish;
 
 #[cfg(test)]
 mod tests;
@@ -13,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_errors::ErrorCode;
-use muster_types::{Digest, Timestamp, setting};
+use muster_types::{Digest, Timestamp};
 
-use self::backoff::{Backoff, Class, Jitter, class};
+use self::backoff::{Class, Jitter, class};
 use self::message::{
-    Action, ApplyState, CheckIn, Document, Enrolled, Input, Outcome, Refusal, Reply, SettingState, Status,
-    Work,
+    Action, ApplyState, CheckIn, Document, Enrolled, Input, Offboarding, Reply, Standing, Status, Work,
 };
+use self::trust::Proof;
+use self::wish::{Hint, Wish};
 
 /// So often in a row must the server not know the device before it onboards again: a service that has just come up may
 /// not have read of it yet.
@@ -30,40 +35,22 @@ const WATCH_REOPEN: Duration = Duration::from_secs(1);
 const CHECK_IN_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A check-in that nobody asked for is never nearer than this.
 const CHECK_IN_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// The machine is surveyed this often, and before each check-in: another authority that comes or goes is told at once.
+const SURVEY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// What the agent remembers from its last run.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     /// Who it is.
     pub enrolled: Option<Enrolled>,
+    /// When the new certificate ends that is kept beside the present one, if there is one.
+    pub next: Option<Timestamp>,
+    /// Where it stands with its management.
+    pub standing: Standing,
     /// The last good policy.
     pub last_good: Option<Document>,
     /// Etag and version in force, and since when.
     pub applied: Option<(Digest, u64, Timestamp)>,
-}
-
-/// A wish and when it is due; `None` when there is no such wish.
-#[derive(Debug, Clone, Copy, Default)]
-struct Wish {
-    at: Option<Timestamp>,
-    backoff: Backoff,
-}
-
-impl Wish {
-    fn by(&mut self, moment: Timestamp) {
-        self.at = Some(self.at.map_or(moment, |at| at.min(moment)));
-    }
-
-    fn due(&self, now: Timestamp) -> bool {
-        self.at.is_some_and(|at| at <= now)
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Hint {
-    etag: Option<Digest>,
-    at: Timestamp,
-    traceparent: String,
 }
 
 /// The state machine. [`Core::handle`] is its only door.
@@ -71,10 +58,14 @@ struct Hint {
 pub struct Core {
     can_onboard: bool,
     enrolled: Option<Enrolled>,
+    next: Option<Timestamp>,
+    proof: Proof,
+    standing: Standing,
     last_good: Option<Arc<Document>>,
     applied: Option<(Digest, u64, Timestamp)>,
     received: Option<Digest>,
     apply_state: ApplyState,
+    order_refused: Option<ErrorCode>,
     status: Arc<Status>,
     reporting: Option<Arc<Status>>,
     reported: Option<Arc<Status>>,
@@ -82,13 +73,20 @@ pub struct Core {
     hint_in_flight: Option<Hint>,
     traceparent: String,
     sequence: u64,
+    /// Whether the machine was surveyed for the check-in to come.
+    surveyed: bool,
     work: Option<Work>,
     onboard: Wish,
     check_in: Wish,
     apply: Wish,
     report: Wish,
     facts: Wish,
+    survey: Wish,
     watch: Wish,
+    renew: Wish,
+    activate: Wish,
+    take_back: Wish,
+    confirm: Wish,
     jitter: Jitter,
     last_error: Option<ErrorCode>,
     stopped: bool,
@@ -99,15 +97,20 @@ impl Core {
     /// fleet. Nothing happens before the first [`Input::Tick`].
     #[must_use]
     pub fn new(memory: Memory, can_onboard: bool, seed: u64, now: Timestamp) -> Self {
-        let Memory { enrolled, last_good, applied } = memory;
+        let Memory { enrolled, next, standing, last_good, applied } = memory;
         let last_good = last_good.map(Arc::new);
+        let enforces = last_good.is_some() && matches!(standing, Standing::Enforcing | Standing::Quarantined);
         let mut core = Self {
             can_onboard,
             enrolled: None,
-            received: last_good.as_ref().map(|policy| policy.etag),
-            apply_state: if last_good.is_some() { ApplyState::Applying } else { ApplyState::None },
+            next,
+            proof: Proof::default(),
+            standing,
+            received: last_good.as_ref().filter(|_| enforces).map(|policy| policy.etag),
+            apply_state: if enforces { ApplyState::Applying } else { ApplyState::None },
             last_good,
             applied,
+            order_refused: None,
             status: Arc::default(),
             reporting: None,
             reported: None,
@@ -115,28 +118,56 @@ impl Core {
             hint_in_flight: None,
             traceparent: String::new(),
             sequence: 0,
+            surveyed: false,
             work: None,
             onboard: Wish::default(),
             check_in: Wish::default(),
             apply: Wish::default(),
             report: Wish::default(),
             facts: Wish::default(),
+            survey: Wish::default(),
             watch: Wish::default(),
+            renew: Wish::default(),
+            activate: Wish::default(),
+            take_back: Wish::default(),
+            confirm: Wish::default(),
             jitter: Jitter::new(seed),
             last_error: None,
             stopped: false,
         };
         match enrolled {
-            Some(enrolled) => core.come_in(now, Enrolled { first_check_in_at: None, ..enrolled }),
+            Some(enrolled) => core.take_up(now, &enrolled),
             None => core.onboard.by(now),
         }
         core
+    }
+
+    /// Goes on where the last run ended.
+    fn take_up(&mut self, now: Timestamp, enrolled: &Enrolled) {
+        self.come_in(now, Enrolled { first_check_in_at: None, ..enrolled.clone() });
+        if self.next.is_some() {
+            self.renew = Wish::default();
+            self.activate = Wish::at(now);
+        }
+        match &self.standing {
+            Standing::Enforcing | Standing::Quarantined => {}
+            // Whether all was taken back is not known: once more does no harm.
+            Standing::StoodDown { .. } => self.take_back = Wish::at(now),
+            Standing::Offboarding(Offboarding { outcome: None, .. }) => self.take_back = Wish::at(now),
+            Standing::Offboarding(Offboarding { outcome: Some(_), .. }) => self.confirm = Wish::at(now),
+        }
     }
 
     /// Who the device is, once onboarded.
     #[must_use]
     pub const fn enrolled(&self) -> Option<&Enrolled> {
         self.enrolled.as_ref()
+    }
+
+    /// Where the device stands with its management.
+    #[must_use]
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     /// Etag and version in force, and since when.
@@ -169,76 +200,63 @@ impl Core {
         if self.stopped {
             return actions;
         }
+        self.take_in(now, input, &mut actions);
+        self.go_on(now, &mut actions);
+        actions
+    }
+
+    fn take_in(&mut self, now: Timestamp, input: Input, actions: &mut Vec<Action>) {
+        if let Some(work) = work_of(&input) {
+            if self.work != Some(work) {
+                return;
+            }
+            self.work = None;
+            if work != Work::Survey {
+                self.last_error = None;
+            }
+        }
         match input {
             Input::Tick => {}
             Input::Hint { etag, spread, traceparent } => self.hinted(now, etag, spread, traceparent),
             Input::WatchOpened => self.watch_opened(now),
             Input::WatchClosed(error) => self.watch_closed(now, error),
-            Input::Onboarded(enrolled) => {
-                if self.done(Work::Onboard) {
-                    self.onboard = Wish::default();
-                    self.come_in(now, enrolled);
-                }
-            }
-            Input::CheckedIn(reply) => {
-                if self.done(Work::CheckIn) {
-                    self.checked_in(now, reply);
-                }
-            }
-            Input::Applied(outcomes) => {
-                if self.done(Work::Apply) {
-                    self.policy_applied(now, outcomes);
-                }
-            }
-            Input::Reported => {
-                if self.done(Work::Report) {
-                    self.report = Wish::default();
-                    self.reported = self.reporting.take();
-                    self.report_if_news(now);
-                }
-            }
-            Input::FactsReported => {
-                if self.done(Work::ReportFacts) {
-                    self.facts = Wish::default();
-                }
-            }
+            Input::ProofAppeared => self.proof_appeared(now),
             Input::Failed(code) => {
                 if let Some(work) = self.work.take() {
-                    self.failed(now, work, code, &mut actions);
+                    self.failed(now, work, code, actions);
                 }
             }
+            Input::Onboarded(enrolled) => self.onboarded(now, enrolled),
+            Input::EnrollmentRefused { retry_after } => self.enrollment_refused(now, retry_after),
+            Input::CheckedIn(reply) => self.checked_in(now, reply),
+            Input::Applied(outcomes) => self.policy_applied(now, outcomes),
+            Input::Reported => {
+                self.report = Wish::default();
+                self.reported = self.reporting.take();
+                self.report_if_news(now);
+            }
+            Input::FactsReported { authority } => {
+                self.facts = Wish::default();
+                if let Some(authority) = authority {
+                    self.told_authority(now, authority);
+                }
+            }
+            Input::Surveyed { news } => self.surveyed(now, news),
+            Input::Renewed { expires_at } => self.renewed(now, expires_at),
+            Input::Activated(enrolled) => self.activated(now, enrolled),
+            Input::TakenBack(taken_back) => self.taken_back(now, taken_back),
+            Input::OffboardingConfirmed => self.retire(actions),
         }
-        self.go_on(now, &mut actions);
-        actions
     }
 
-    fn done(&mut self, work: Work) -> bool {
-        if self.work != Some(work) {
-            return false;
+    fn surveyed(&mut self, now: Timestamp, news: bool) {
+        if self.enrolled.is_none() {
+            return self.surveyed_while_refused(now, news);
         }
-        self.work = None;
-        self.last_error = None;
-        true
-    }
-
-    fn come_in(&mut self, now: Timestamp, enrolled: Enrolled) {
-        let same = self.enrolled.as_ref().is_none_or(|before| before.device == enrolled.device)
-            && self.last_good.as_ref().is_none_or(|policy| policy.device == enrolled.device);
-        if !same {
-            // Another device now: what bound the old one, its versions above all, says nothing of this one.
-            self.last_good = None;
-            self.applied = None;
-            self.received = None;
-            self.reported = None;
-            self.apply_state = ApplyState::None;
-            self.status = Arc::default();
-        }
-        self.check_in =
-            Wish { at: Some(enrolled.first_check_in_at.unwrap_or(now).max(now)), ..Wish::default() };
-        self.watch = Wish { at: Some(now), ..Wish::default() };
-        self.enrolled = Some(enrolled);
-        if self.last_good.is_some() {
-            self.apply.by(now);
+        self.surveyed = true;
+        self.survey = Wish::at(now.plus(SURVEY_INTERVAL));
+        if news && self.facts.backoff.failures() == 0 {
+            self.facts.by(now);
         }
     }
 
@@ -278,28 +296,29 @@ impl Core {
             }
         };
         self.watch.at = Some(now.plus(pause));
+        if error == Some(ErrorCode::CertificateRevoked) {
+            // Whether it is so, and why, the check-in tells.
+            self.check_in.by(now);
+        }
     }
 
     fn checked_in(&mut self, now: Timestamp, reply: Reply) {
-        let Reply { policy, next_check_in, wants_facts, wants_report, facts_changed } = reply;
+        let Reply { policy, next_check_in, wants_facts, wants_report, wants_renewal, directive } = reply;
         let next = next_check_in.clamp(CHECK_IN_INTERVAL_MIN, CHECK_IN_INTERVAL_MAX);
-        self.check_in = Wish { at: Some(now.plus(next)), ..Wish::default() };
+        self.check_in = Wish::at(now.plus(next));
+        self.onboard.backoff.reset();
         if let Some(hint) = self.hint_in_flight.take() {
             self.traceparent = hint.traceparent;
         }
-        match policy.map(|policy| policy.and_then(|policy| self.admit(now, policy))) {
-            None => self.not_modified(now),
-            Some(Ok(policy)) => {
-                self.received = Some(policy.etag);
-                self.apply_state = ApplyState::Applying;
-                self.last_good = Some(Arc::new(policy));
-                self.apply = Wish { at: Some(now), ..Wish::default() };
-            }
-            Some(Err(refusal)) => self.refused(now, &refusal),
+        if self.directed(now, directive) {
+            self.offered(now, policy);
         }
         self.drop_hint_if_satisfied();
-        if wants_facts || facts_changed {
+        if wants_facts {
             self.facts.by(now);
+        }
+        if wants_renewal && self.next.is_none() && self.renew.backoff.failures() == 0 {
+            self.renew = Wish::at(now);
         }
         if wants_report && (self.last_good.is_some() || self.status.refused.is_some()) {
             self.reported = None;
@@ -309,116 +328,42 @@ impl Core {
         }
     }
 
-    /// Whether this device obeys a policy whose signature is good.
-    fn admit(&self, now: Timestamp, policy: Document) -> Result<Document, Refusal> {
-        let refuse = |code, message: String| Err(Refusal { code, message, etag: Some(policy.etag) });
-        let Some(enrolled) = &self.enrolled else {
-            return refuse(ErrorCode::PolicyWrongDevice, "this device is not onboarded".to_owned());
-        };
-        if (policy.tenant, policy.device) != (enrolled.tenant, enrolled.device) {
-            let message = format!("it names device {}, and this is {}", policy.device, enrolled.device);
-            return refuse(ErrorCode::PolicyWrongDevice, message);
-        }
-        if policy.expires_at <= now {
-            return refuse(ErrorCode::PolicyExpired, format!("it expired at {}", policy.expires_at));
-        }
-        if let Some(good) = &self.last_good
-            && (policy.version < good.version || (policy.version == good.version && policy.etag != good.etag))
-        {
-            let message =
-                format!("its version is {}, and version {} came before", policy.version, good.version);
-            return refuse(ErrorCode::PolicyRolledBack, message);
-        }
-        if setting::etag(policy.settings.iter().map(|(id, value)| (id, value))) != policy.etag {
-            let message = "its etag does not belong to its settings".to_owned();
-            return refuse(ErrorCode::PolicyMalformed, message);
-        }
-        Ok(policy)
-    }
-
-    fn not_modified(&mut self, now: Timestamp) {
-        if self.apply_state == ApplyState::Refused {
-            // The server no longer wants what was refused: what is in force stands.
-            self.received = self.last_good.as_ref().map(|policy| policy.etag);
-            self.apply_state = self.state_in_force();
-            self.status = Arc::new(Status { refused: None, ..Status::clone(&self.status) });
-            self.report_if_news(now);
-        }
-    }
-
-    fn refused(&mut self, now: Timestamp, refusal: &Refusal) {
-        self.received = refusal.etag.or(self.received);
-        self.apply_state = ApplyState::Refused;
-        self.last_error = Some(refusal.code);
-        self.status = Arc::new(Status { refused: Some(refusal.code), ..Status::clone(&self.status) });
-        self.report_if_news(now);
-    }
-
-    fn state_in_force(&self) -> ApplyState {
-        match (&self.last_good, self.applied) {
-            (None, _) => ApplyState::None,
-            (Some(good), Some((etag, version, _))) if (good.etag, good.version) == (etag, version) => {
-                ApplyState::Applied
-            }
-            (Some(_), _) => ApplyState::Failed,
-        }
-    }
-
-    fn policy_applied(&mut self, now: Timestamp, outcomes: Vec<Outcome>) {
-        let Some(policy) = self.last_good.clone() else { return };
-        let failed = outcomes.iter().find(|outcome| outcome.state == SettingState::Error);
-        let in_force_since = match self.applied {
-            Some((etag, version, since)) if (etag, version) == (policy.etag, policy.version) => since,
-            _ => now,
-        };
-        if let Some(failed) = failed {
-            self.last_error = failed.reason.or(Some(ErrorCode::ApplyFailed));
-            let pause = self.apply.backoff.pause(&mut self.jitter, true);
-            self.apply.at = Some(now.plus(pause));
-            if self.applied.is_some_and(|(etag, version, _)| (etag, version) == (policy.etag, policy.version))
-            {
-                // It was in force once, and is not any more.
-                self.applied = None;
-            }
-        } else {
-            self.apply = Wish::default();
-            self.applied = Some((policy.etag, policy.version, in_force_since));
-        }
-        // The last good policy may be applied again while a newer one stays refused.
-        let refused = self.status.refused.filter(|_| self.apply_state == ApplyState::Refused);
-        if refused.is_none() {
-            self.apply_state = self.state_in_force();
-        }
-        self.status = Arc::new(Status {
-            policy: Some((policy.etag, policy.version)),
-            applied_at: Some(in_force_since),
-            settings: outcomes,
-            refused,
-        });
-        self.report_if_news(now);
-    }
-
-    fn report_if_news(&mut self, now: Timestamp) {
-        let known = self.reported.as_ref().is_some_and(|reported| self.status.says_the_same(reported));
-        if known {
-            self.report = Wish::default();
-        } else {
-            self.report.by(now);
-        }
-    }
-
     fn failed(&mut self, now: Timestamp, work: Work, code: ErrorCode, actions: &mut Vec<Action>) {
         self.last_error = Some(code);
+        if work == Work::Confirm {
+            return self.confirm_failed(now, code, actions);
+        }
         let class = class(work, code);
         if class == Class::Stop {
             return self.stop(code, actions);
         }
+        if work == Work::Activate {
+            return self.activation_failed(now, code, class != Class::Retry, actions);
+        }
+        let not_taken = class == Class::Revoked || code == ErrorCode::CertificateInvalid;
+        let next_may_be = not_taken && self.go_on_with_next(now);
+        if class == Class::Revoked && !next_may_be {
+            return self.revoked(now, code, actions);
+        }
+        if work == Work::Renew {
+            self.renewal_failed(now, code, class == Class::Slow);
+        } else {
+            self.try_again(now, work, class);
+        }
+    }
+
+    fn try_again(&mut self, now: Timestamp, work: Work, class: Class) {
         let (wish, jitter) = match work {
             Work::Onboard => (&mut self.onboard, &mut self.jitter),
             Work::CheckIn => (&mut self.check_in, &mut self.jitter),
             Work::Apply => (&mut self.apply, &mut self.jitter),
             Work::Report => (&mut self.report, &mut self.jitter),
             Work::ReportFacts => (&mut self.facts, &mut self.jitter),
+            Work::Survey => (&mut self.survey, &mut self.jitter),
+            Work::TakeBack => (&mut self.take_back, &mut self.jitter),
+            Work::Renew => (&mut self.renew, &mut self.jitter),
+            Work::Activate => (&mut self.activate, &mut self.jitter),
+            Work::Confirm => (&mut self.confirm, &mut self.jitter),
         };
         let gone = class == Class::ReEnrol && wish.backoff.failures() + 1 >= RE_ENROL_AFTER;
         // Until it is sure that the device must onboard again, or cannot, the server may still come to know it.
@@ -431,19 +376,13 @@ impl Core {
         {
             self.hint = Some(Hint { at: retry_at, ..hint });
         }
-        if gone && self.can_onboard {
+        if work == Work::Survey {
+            // A survey that fails does not hold up the check-in.
+            self.surveyed = true;
+        }
+        if gone && self.can_onboard && self.next.is_none() {
             self.onboard_again(now);
         }
-    }
-
-    fn onboard_again(&mut self, now: Timestamp) {
-        self.enrolled = None;
-        for wish in [&mut self.check_in, &mut self.report, &mut self.facts, &mut self.watch] {
-            *wish = Wish::default();
-        }
-        self.onboard.by(now);
-        // What was reported was reported by who is no more.
-        self.reported = None;
     }
 
     fn stop(&mut self, code: ErrorCode, actions: &mut Vec<Action>) {
@@ -453,16 +392,13 @@ impl Core {
     }
 
     fn go_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if !self.stopped {
+            self.look_at_expiry(now, actions);
+        }
         if self.stopped {
             return;
         }
-        if self.work.is_none() && self.enrolled.as_ref().is_some_and(|e| e.certificate_expires_at <= now) {
-            if !self.can_onboard {
-                return self.stop(ErrorCode::CertificateInvalid, actions);
-            }
-            self.onboard_again(now);
-        }
-        if self.enrolled.is_some() && self.watch.due(now) {
+        if self.enrolled.is_some() && self.watch.due(now) && !self.leaves() {
             self.watch.at = None;
             actions.push(Action::OpenWatch { applied: self.applied.map(|(etag, ..)| etag) });
         }
@@ -475,28 +411,64 @@ impl Core {
         self.wake_up(now, actions);
     }
 
+    const fn leaves(&self) -> bool {
+        matches!(self.standing, Standing::Offboarding(_))
+    }
+
     fn next_work(&mut self, now: Timestamp) -> Option<(Work, Action)> {
+        if self.take_back.due(now) {
+            return Some((Work::TakeBack, self.begin_take_back()));
+        }
         if self.enrolled.is_none() {
-            return self.onboard.due(now).then_some((Work::Onboard, Action::Onboard));
+            if self.onboard.due(now) {
+                return Some((Work::Onboard, Action::Onboard));
+            }
+            return self.survey.due(now).then_some((Work::Survey, Action::Survey));
+        }
+        if self.leaves() {
+            let action = self.confirm.due(now).then(|| self.begin_confirm()).flatten()?;
+            return Some((Work::Confirm, action));
+        }
+        if self.activate.due(now) && self.next.is_some() {
+            return Some((Work::Activate, Action::Activate));
         }
         if self.apply.due(now)
             && let Some(policy) = self.last_good.clone()
         {
             return Some((Work::Apply, Action::Apply { policy, traceparent: self.traceparent.clone() }));
         }
+        if self.only_next_is_good(now) {
+            return None;
+        }
+        self.next_call(now)
+    }
+
+    /// The next call with the present certificate.
+    fn next_call(&mut self, now: Timestamp) -> Option<(Work, Action)> {
         if self.report.due(now) {
             let status = Arc::clone(&self.status);
             self.reporting = Some(Arc::clone(&status));
             return Some((Work::Report, Action::Report { status, traceparent: self.traceparent.clone() }));
         }
+        // Before a check-in, for they may change its answer.
+        if self.facts.due(now) {
+            return Some((Work::ReportFacts, Action::ReportFacts));
+        }
         if self.check_in.due(now) || self.hint.as_ref().is_some_and(|hint| hint.at <= now) {
+            if !self.surveyed {
+                return Some((Work::Survey, Action::Survey));
+            }
             return Some((Work::CheckIn, Action::CheckIn(self.begin_check_in())));
         }
-        self.facts.due(now).then_some((Work::ReportFacts, Action::ReportFacts))
+        if self.renew.due(now) {
+            return Some(self.begin_renewal());
+        }
+        self.survey.due(now).then_some((Work::Survey, Action::Survey))
     }
 
     fn begin_check_in(&mut self) -> CheckIn {
         self.sequence += 1;
+        self.surveyed = false;
         self.hint_in_flight = self.hint.take();
         CheckIn {
             sequence: self.sequence,
@@ -511,14 +483,47 @@ impl Core {
     }
 
     fn wake_up(&self, now: Timestamp, actions: &mut Vec<Action>) {
-        let wishes = if self.enrolled.is_some() {
-            [self.check_in.at, self.apply.at, self.report.at, self.facts.at, self.watch.at]
+        let wishes: &[&Wish] = if self.enrolled.is_some() {
+            &[
+                &self.check_in,
+                &self.apply,
+                &self.report,
+                &self.facts,
+                &self.survey,
+                &self.watch,
+                &self.renew,
+                &self.activate,
+                &self.take_back,
+                &self.confirm,
+            ]
         } else {
-            [self.onboard.at, None, None, None, None]
+            &[&self.onboard, &self.survey, &self.take_back]
         };
         let hint = self.hint.as_ref().map(|hint| hint.at).filter(|_| self.enrolled.is_some());
         // What is already due waits for the work under way, and needs no waking.
-        let earliest = wishes.into_iter().chain([hint]).flatten().filter(|at| *at > now).min();
+        let earliest = wishes.iter().filter_map(|wish| wish.at).chain(hint).filter(|at| *at > now).min();
         actions.extend(earliest.map(Action::WakeAt));
+    }
+}
+
+/// Which work an input answers.
+const fn work_of(answer: &Input) -> Option<Work> {
+    match answer {
+        Input::Onboarded(_) | Input::EnrollmentRefused { .. } => Some(Work::Onboard),
+        Input::CheckedIn(_) => Some(Work::CheckIn),
+        Input::Applied(_) => Some(Work::Apply),
+        Input::Reported => Some(Work::Report),
+        Input::FactsReported { .. } => Some(Work::ReportFacts),
+        Input::Surveyed { .. } => Some(Work::Survey),
+        Input::Renewed { .. } => Some(Work::Renew),
+        Input::Activated(_) => Some(Work::Activate),
+        Input::TakenBack(_) => Some(Work::TakeBack),
+        Input::OffboardingConfirmed => Some(Work::Confirm),
+        Input::Tick
+        | Input::Hint { .. }
+        | Input::WatchOpened
+        | Input::WatchClosed(_)
+        | Input::ProofAppeared
+        | Input::Failed(_) => None,
     }
 }

@@ -1,13 +1,13 @@
 //! Bringing settings into force: each security product has an engine that plans what it would write, writes it, and
 //! reads back what stands there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use muster_errors::ErrorCode;
 use muster_types::{SettingId, SettingValue};
 
-use crate::core::message::{Outcome, SettingState};
+use crate::core::message::{Outcome, SettingState, TakenBack};
 
 /// Why a setting, or all of them, did not come into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,43 @@ fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue
             verdict(id, desired, observed, failure)
         })
         .collect()
+}
+
+/// Takes back what the engines enforce, but for the settings that are to be kept. `enforced` says what that was, as far as
+/// it is known: an engine takes back what is its own by its record, also what nobody remembers.
+///
+/// Tamper protection is never kept: it goes back to the product's default with the agent.
+pub fn take_back(
+    engines: &mut [Box<dyn Engine>],
+    enforced: &[(SettingId, SettingValue)],
+    kept: &BTreeSet<SettingId>,
+) -> TakenBack {
+    let stays = |id: &SettingId| kept.contains(id) && !id.setting().starts_with("tamper_protection");
+    let mut result = TakenBack::default();
+    for engine in engines {
+        let (stay, go): (Vec<_>, Vec<_>) = enforced
+            .iter()
+            .filter(|(id, _)| engine.handles(id.profile()))
+            .cloned()
+            .partition(|(id, _)| stays(id));
+        let stay: BTreeMap<_, _> = stay.into_iter().collect();
+        let planned = engine.plan(&stay).and_then(|plan| engine.apply(&plan));
+        let go: Vec<SettingId> = go.into_iter().map(|(id, _)| id).collect();
+        let mut observed = engine.read_back(&go);
+        for id in go {
+            let observed = observed.remove(&id).unwrap_or(Ok(None));
+            match planned.as_ref().map_err(Clone::clone).and(observed) {
+                Ok(None) => result.reverted.push(id),
+                Ok(Some(value)) => result.failed.push((id, format!("{value} stands there still"))),
+                Err(failure) => result.failed.push((id, failure.message)),
+            }
+        }
+        if let (Err(failure), true) = (&planned, result.failed.is_empty()) {
+            tracing::warn!(problem = failure.message, "an engine could not look for what is its own");
+        }
+        result.kept.extend(stay.into_keys());
+    }
+    result
 }
 
 /// Succeeded only if the desired value was read back.

@@ -75,6 +75,14 @@ pub fn survey(root: &Path) -> Survey {
     Survey { facts, gaps }
 }
 
+/// Random id of the machine's boot; `None` where the kernel shows none.
+#[must_use]
+pub fn boot_id(root: &Path) -> Option<[u8; 16]> {
+    let machine = Machine { root: root.to_owned() };
+    let text = machine.text("proc/sys/kernel/random/boot_id")?;
+    uuid::Uuid::parse_str(&text).ok().map(uuid::Uuid::into_bytes)
+}
+
 struct Machine {
     root: PathBuf,
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use muster_types::Timestamp;
 
-use crate::core::message::Outcome;
+use crate::core::message::{Authority, Outcome, Standing};
+use crate::troubles::Trouble;
 
 /// Where the agent stands.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,18 @@ pub struct Snapshot {
     pub last_report: Vec<Outcome>,
     /// When it arrived.
     pub last_report_at: Option<Timestamp>,
+    /// Who manages the device and why, as a service last said.
+    pub authority: Option<Authority>,
+    /// Where the device stands with its management.
+    pub standing: Standing,
+    /// When its certificate ends.
+    pub certificate_expires_at: Option<Timestamp>,
+    /// When its certificate is renewed.
+    pub renews_at: Option<Timestamp>,
+    /// Whether the device has left.
+    pub offboarded: bool,
+    /// What kept it from getting through and was not told yet.
+    pub troubles: Vec<Trouble>,
     /// What went wrong last: code and message; `None` once it went well again.
     pub last_error: Option<String>,
     /// Whether a watch is open.

@@ -5,27 +5,37 @@
 //! | `format` | version of this layout |
 //! | `lock` | held while an agent runs |
 //! | `key.pkcs8` | private key, mode 0600 |
-//! | `enrollment.pb` | the answer to onboarding, as it came |
+//! | `enrollment.pb` | the answer to onboarding, with the present certificate and trust bundle |
+//! | `next-key.pkcs8` | private key of the certificate that is being got, mode 0600 |
+//! | `next.pb` | that certificate, got and not used yet |
+//! | `standing.json` | whether the device enforces, stood down, or leaves |
+//! | `offboarded.json` | that the device has left; then there is nothing else |
 //! | `policy.pb` | the last good signed policy, as it came |
-//! | `progress.json` | what is in force, and the digests the services know |
+//! | `progress.json` | what is in force, and what the services know and said |
+//! | `troubles.json` | what kept the device from getting through, not told yet |
 //! | `owned-mdatp.json` | the engine's record |
+
+mod identity;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_errors::ErrorCode;
-use muster_pki::csr;
-use muster_proto::enroll::v1::OnboardResponse;
-use muster_types::Timestamp;
-use prost::Message as _;
+use muster_types::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::core::message::{Authority, Standing};
 use crate::error::Error;
 use crate::replace;
+use crate::troubles::Troubles;
 
-/// Version of the layout.
-const FORMAT: u32 = 1;
+pub use identity::{Kept, Next};
+
+/// Version of the layout: 2 added what an older agent would overlook, above all standing down.
+const FORMAT: u32 = 2;
 
 /// What is in force, and what the services know.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +48,29 @@ pub struct Progress {
     pub facts: Vec<u8>,
     /// Digest of the status last reported, as the service understood it.
     pub report_digest: Vec<u8>,
+    /// Who manages the device and why, as a service last said.
+    #[serde(default)]
+    pub authority: Option<Authority>,
+    /// What the service said to a device that may not be enrolled, in words.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// When the certificate is renewed.
+    #[serde(default)]
+    pub renews_at: Option<Timestamp>,
+    /// Names the proof of a registration that a service last took.
+    #[serde(default)]
+    pub proof_digest: Option<Digest>,
+}
+
+/// That the device has left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offboarded {
+    /// Which device it was.
+    pub device: Option<DeviceId>,
+    /// When it left.
+    pub at: Timestamp,
+    /// SHA-256 of the token the agent was started with, if any: the same one does not bring the device back.
+    pub token_digest: Option<Digest>,
 }
 
 /// The folder, held by one agent.
@@ -56,7 +89,8 @@ impl StateDir {
         let format = dir.join("format");
         match fs::read_to_string(&format) {
             Ok(text) => match text.trim().parse::<u32>() {
-                Ok(found) if found <= FORMAT => {}
+                Ok(FORMAT) => {}
+                Ok(found) if found < FORMAT => write(&format, format!("{FORMAT}\n").as_bytes())?,
                 _ => {
                     let message = format!(
                         "{} has format {:?}, and this agent knows up to {FORMAT}: use the agent that wrote it, or a newer one",
@@ -91,52 +125,6 @@ impl StateDir {
         self.dir.join(format!("owned-{engine}.json"))
     }
 
-    /// The device's key in PKCS #8; made now if there is none.
-    ///
-    /// # Errors
-    /// `INTERNAL` when no key can be made of it, otherwise as [`StateDir::open`].
-    pub fn key(&self) -> Result<Vec<u8>, Error> {
-        let path = self.dir.join("key.pkcs8");
-        if let Some(key) = read(&path)? {
-            return Ok(key);
-        }
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
-            .map_err(|error| Error::new(ErrorCode::Internal, format!("no key could be made: {error}")))?;
-        write(&path, key.serialized_der())?;
-        Ok(key.serialize_der())
-    }
-
-    /// A certificate request for the device's key.
-    ///
-    /// # Errors
-    /// As [`StateDir::key`].
-    pub fn certificate_request(&self) -> Result<Vec<u8>, Error> {
-        let damaged = |error: rcgen::Error| {
-            let place = self.dir.join("key.pkcs8");
-            Error::new(ErrorCode::Internal, format!("{} is no usable key: {error}", place.display()))
-        };
-        let key = self.key()?;
-        let key = rcgen::KeyPair::try_from(key.as_slice()).map_err(damaged)?;
-        csr::create(&key).map_err(damaged)
-    }
-
-    /// The answer to onboarding.
-    ///
-    /// # Errors
-    /// `INTERNAL` when the file is damaged.
-    pub fn enrollment(&self) -> Result<Option<OnboardResponse>, Error> {
-        let path = self.dir.join("enrollment.pb");
-        read(&path)?.map(|bytes| OnboardResponse::decode(&*bytes).map_err(|_| damaged(&path))).transpose()
-    }
-
-    /// Keeps the answer to onboarding.
-    ///
-    /// # Errors
-    /// As [`StateDir::open`].
-    pub fn keep_enrollment(&self, response: &OnboardResponse) -> Result<(), Error> {
-        write(&self.dir.join("enrollment.pb"), &response.encode_to_vec())
-    }
-
     /// The last good policy as it came.
     ///
     /// # Errors
@@ -162,9 +150,8 @@ impl StateDir {
     /// # Errors
     /// `INTERNAL` when the file cannot be read.
     pub fn progress(&self) -> Result<Progress, Error> {
-        let bytes = read(&self.dir.join("progress.json"))?;
         // Damaged, it costs a report and a survey more, and nothing else.
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+        Ok(self.json("progress.json")?.and_then(Result::ok).unwrap_or_default())
     }
 
     /// Keeps what is in force, and what the services know.
@@ -172,7 +159,97 @@ impl StateDir {
     /// # Errors
     /// As [`StateDir::open`].
     pub fn keep_progress(&self, progress: &Progress) -> Result<(), Error> {
-        write(&self.dir.join("progress.json"), &serde_json::to_vec(progress).expect("plain fields are JSON"))
+        self.write_json("progress.json", progress)
+    }
+
+    /// Whether the device enforces. Damaged, it enforces nothing until a check-in says otherwise.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the file cannot be read.
+    pub fn standing(&self) -> Result<Standing, Error> {
+        let unclear = || Standing::StoodDown { code: "GENERAL_ERROR".to_owned() };
+        let standing = self.json("standing.json")?;
+        Ok(standing.map_or_else(Standing::default, |read| read.unwrap_or_else(|()| unclear())))
+    }
+
+    /// Keeps whether the device enforces.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn keep_standing(&self, standing: &Standing) -> Result<(), Error> {
+        self.write_json("standing.json", standing)
+    }
+
+    /// What kept the device from getting through and was not told yet.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the file cannot be read.
+    pub fn troubles(&self) -> Result<Troubles, Error> {
+        Ok(self.json("troubles.json")?.and_then(Result::ok).unwrap_or_default())
+    }
+
+    /// Keeps what kept the device from getting through.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn keep_troubles(&self, troubles: &Troubles) -> Result<(), Error> {
+        self.write_json("troubles.json", troubles)
+    }
+
+    /// Whether the device has left. Damaged, it has.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the file cannot be read.
+    pub fn offboarded(&self) -> Result<Option<Offboarded>, Error> {
+        let damaged = || Offboarded { device: None, at: Timestamp::from_micros(0), token_digest: None };
+        Ok(self.json("offboarded.json")?.map(|read| read.unwrap_or_else(|()| damaged())))
+    }
+
+    /// Notes that the device has left, then forgets everything else; engines' records too unless they are still needed.
+    /// What is left after a crash in between goes with [`StateDir::take_up`].
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn retire(&self, offboarded: &Offboarded, keep_records: bool) -> Result<(), Error> {
+        self.write_json("offboarded.json", offboarded)?;
+        self.forget()?;
+        if !keep_records {
+            self.remove("owned-mdatp.json")?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        const FORGOTTEN: [&str; 8] = [
+            "key.pkcs8",
+            "next-key.pkcs8",
+            "next.pb",
+            "enrollment.pb",
+            "policy.pb",
+            "progress.json",
+            "troubles.json",
+            "standing.json",
+        ];
+        FORGOTTEN.into_iter().try_for_each(|name| self.remove(name))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a file says; an inner error when it is damaged.
+    fn json<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<Option<Result<T, ()>>, Error> {
+        let bytes = read(&self.dir.join(name))?;
+        Ok(bytes.map(|bytes| serde_json::from_slice(&bytes).map_err(drop)))
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(value).expect("plain fields are JSON");
+        write(&self.dir.join(name), &bytes)
     }
 }
 
@@ -200,52 +277,4 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
 fn damaged(path: &Path) -> Error {
     let message = format!("{} is damaged: remove it and onboard again with a token", path.display());
     Error::new(ErrorCode::Internal, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-
-    #[test]
-    fn the_key_is_made_once_and_is_for_its_owner_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::open(&dir.path().join("state")).unwrap();
-        let key = state.key().unwrap();
-        assert_eq!(state.key().unwrap(), key);
-        let mode = |name| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode("state"), mode("state/key.pkcs8")), (0o700, 0o600));
-        let first = csr::parse(&state.certificate_request().unwrap()).unwrap();
-        let again = csr::parse(&state.certificate_request().unwrap()).unwrap();
-        assert_eq!(first.spki_der(), again.spki_der());
-    }
-
-    #[test]
-    fn a_folder_of_a_newer_version_or_in_use_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let open = || StateDir::open(dir.path()).map(drop).map_err(|error| error.code);
-        let held = StateDir::open(dir.path()).unwrap();
-        assert_eq!(open(), Err(ErrorCode::DataDirInUse));
-        drop(held);
-        assert_eq!(open(), Ok(()));
-        fs::write(dir.path().join("format"), "2\n").unwrap();
-        assert_eq!(open(), Err(ErrorCode::DataDirTooNew));
-    }
-
-    #[test]
-    fn what_is_kept_comes_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::open(dir.path()).unwrap();
-        assert_eq!((state.enrollment().unwrap(), state.policy().unwrap()), (None, None));
-        let response = OnboardResponse { device: "tenants/default/devices/x".into(), ..Default::default() };
-        let applied = Some((vec![1; 32], 3, Timestamp::from_micros(5)));
-        let progress = Progress { applied, ..Progress::default() };
-        state.keep_enrollment(&response).unwrap();
-        state.keep_policy(b"signed").unwrap();
-        state.keep_progress(&progress).unwrap();
-        assert_eq!(state.enrollment().unwrap(), Some(response));
-        assert_eq!(state.policy().unwrap().as_deref(), Some(&b"signed"[..]));
-        assert_eq!(state.progress().unwrap(), progress);
-    }
 }

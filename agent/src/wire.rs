@@ -1,19 +1,26 @@
-//! The contract's messages and the core's words: signed policies in, statuses out.
+//! The contract's messages and the core's words: signed policies and orders in, statuses out.
 
 use std::sync::Arc;
 
 use muster_errors::ErrorCode;
 use muster_pki::PolicyVerifier;
 use muster_proto::convert::{self, Malformed, required};
+use muster_proto::enroll::v1 as enroll;
 use muster_proto::policy::v1 as policy;
 use muster_proto::report::v1 as report;
-use muster_types::{DeviceId, Digest, SettingId, SettingValue};
+use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId};
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
-use crate::core::message::{ApplyState, Document, Outcome, Refusal, SettingState, Status};
+use crate::core::message::{
+    ApplyState, Authority, Directive, Document, ManagedBy, Offboarding, Order, Outcome, Refusal,
+    SettingState, Status, TakenBack,
+};
 
-/// The only payload type that is understood.
+/// The payload type of policies.
 pub const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
+/// The payload type of offboarding orders.
+pub const ORDER_PAYLOAD_TYPE: &str = "application/vnd.muster.offboarding.v1+protobuf";
 /// Most settings of one policy.
 const SETTINGS_MAX: usize = 10_000;
 /// Most signatures of one policy.
@@ -26,10 +33,38 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 /// # Errors
 /// [`Refusal`] with `POLICY_UNSIGNED` or `POLICY_MALFORMED`.
 pub fn document(signed: &policy::SignedPolicy, verifier: &PolicyVerifier) -> Result<Document, Refusal> {
-    let refuse = |code, message: String| Refusal { code, message, etag: None };
+    let payload = verified(signed, PAYLOAD_TYPE, verifier)?;
+    let malformed = |message: String| refuse(ErrorCode::PolicyMalformed, message);
+    let document = policy::PolicyDocument::decode(payload).map_err(|error| malformed(error.to_string()))?;
+    read(document, signed.encode_to_vec().into()).map_err(|error| malformed(error.to_string()))
+}
+
+/// Reads an offboarding order that a trusted key signed. Whether this device obeys it is the core's to say.
+///
+/// # Errors
+/// [`Refusal`] with `ORDER_REFUSED`.
+pub fn order(signed: &policy::SignedPolicy, verifier: &PolicyVerifier) -> Result<Order, Refusal> {
+    let refused =
+        |problem: String| refuse(ErrorCode::OrderRefused, format!("the offboarding order: {problem}"));
+    let payload =
+        verified(signed, ORDER_PAYLOAD_TYPE, verifier).map_err(|refusal| refused(refusal.message))?;
+    let order = policy::OffboardingOrder::decode(payload).map_err(|error| refused(error.to_string()))?;
+    read_order(order, payload).map_err(|error| refused(error.to_string()))
+}
+
+fn refuse(code: ErrorCode, message: String) -> Refusal {
+    Refusal { code, message, etag: None }
+}
+
+/// The payload, if it is of that type and a trusted key signed it.
+fn verified<'a>(
+    signed: &'a policy::SignedPolicy,
+    expected_type: &str,
+    verifier: &PolicyVerifier,
+) -> Result<&'a [u8], Refusal> {
     let policy::SignedPolicy { payload_type, payload, signatures } = signed;
-    if payload_type != PAYLOAD_TYPE {
-        let message = format!("payload type {payload_type:?} is not {PAYLOAD_TYPE}");
+    if payload_type != expected_type {
+        let message = format!("payload type {payload_type:?} is not {expected_type}");
         return Err(refuse(ErrorCode::PolicyMalformed, message));
     }
     let good = signatures
@@ -40,10 +75,32 @@ pub fn document(signed: &policy::SignedPolicy, verifier: &PolicyVerifier) -> Res
         let message = "no signature of a key that this device trusts verifies".to_owned();
         return Err(refuse(ErrorCode::PolicyUnsigned, message));
     }
-    let malformed = |message: String| refuse(ErrorCode::PolicyMalformed, message);
-    let document =
-        policy::PolicyDocument::decode(&**payload).map_err(|error| malformed(error.to_string()))?;
-    read(document, signed.encode_to_vec().into()).map_err(|error| malformed(error.to_string()))
+    Ok(payload)
+}
+
+fn read_order(order: policy::OffboardingOrder, payload: &[u8]) -> Result<Order, Malformed> {
+    let policy::OffboardingOrder { tenant, device_id, issue_time: _, expire_time, kept_settings } = order;
+    if kept_settings.len() > SETTINGS_MAX {
+        return Err(Malformed::new("kept_settings", format!("holds more than {SETTINGS_MAX}")));
+    }
+    Ok(Order {
+        tenant: tenant_of(&tenant)?,
+        device: device_of(&device_id)?,
+        expires_at: convert::moment(required(expire_time, "expire_time")?),
+        kept: kept_settings
+            .iter()
+            .map(|id| id.parse().map_err(|_| Malformed::new("kept_settings", "must be setting ids")))
+            .collect::<Result<_, _>>()?,
+        digest: Sha256::digest(payload).into(),
+    })
+}
+
+fn tenant_of(tenant: &str) -> Result<TenantId, Malformed> {
+    tenant.parse().map_err(|e: muster_types::name::InvalidTenant| Malformed::new("tenant", e.to_string()))
+}
+
+fn device_of(device_id: &[u8]) -> Result<DeviceId, Malformed> {
+    DeviceId::from_slice(device_id).map_err(|e| Malformed::new("device_id", e.to_string()))
 }
 
 fn read(document: policy::PolicyDocument, signed: Arc<[u8]>) -> Result<Document, Malformed> {
@@ -61,10 +118,8 @@ fn read(document: policy::PolicyDocument, signed: Arc<[u8]>) -> Result<Document,
         return Err(Malformed::new("settings", "must be sorted by id, each once"));
     }
     Ok(Document {
-        tenant: tenant
-            .parse()
-            .map_err(|e: muster_types::name::InvalidTenant| Malformed::new("tenant", e.to_string()))?,
-        device: DeviceId::from_slice(&device_id).map_err(|e| Malformed::new("device_id", e.to_string()))?,
+        tenant: tenant_of(&tenant)?,
+        device: device_of(&device_id)?,
         etag: digest(&etag).ok_or_else(|| Malformed::new("etag", "must be 32 bytes"))?,
         version,
         expires_at: convert::moment(required(expire_time, "expire_time")?),
@@ -77,6 +132,57 @@ fn read(document: policy::PolicyDocument, signed: Arc<[u8]>) -> Result<Document,
 #[must_use]
 pub fn digest(bytes: &[u8]) -> Option<Digest> {
     bytes.try_into().ok()
+}
+
+/// What a check-in tells the device to do besides applying policy; `None` when this agent does not know it.
+#[must_use]
+pub fn directive(
+    directive: i32,
+    code: String,
+    signed: Option<&policy::SignedPolicy>,
+    verifier: &PolicyVerifier,
+) -> Option<Directive> {
+    Some(match policy::Directive::try_from(directive).ok()? {
+        policy::Directive::Unspecified => Directive::None,
+        policy::Directive::StandDown => Directive::StandDown { code },
+        policy::Directive::Quarantine => Directive::Quarantine,
+        policy::Directive::Decommission => Directive::Decommission(match signed {
+            Some(signed) => order(signed, verifier),
+            None => Err(refuse(ErrorCode::OrderRefused, "the offboarding order is missing".to_owned())),
+        }),
+    })
+}
+
+/// Who manages the device, as a service says; `None` when it does not say.
+#[must_use]
+pub fn authority(managed_by: i32, code: String) -> Option<Authority> {
+    let managed_by = match enroll::ManagedBy::try_from(managed_by).ok()? {
+        enroll::ManagedBy::Unspecified => return None,
+        enroll::ManagedBy::Muster => ManagedBy::Muster,
+        enroll::ManagedBy::Mdm => ManagedBy::Mdm,
+        enroll::ManagedBy::ConfigMgr => ManagedBy::ConfigMgr,
+        enroll::ManagedBy::Nobody => ManagedBy::Nobody,
+    };
+    Some(Authority { managed_by, code })
+}
+
+/// The confirmation of an offboarding as it is sent.
+#[must_use]
+pub fn confirmation(offboarding: &Offboarding) -> enroll::ConfirmOffboardingRequest {
+    let Offboarding { order, kept: _, outcome } = offboarding;
+    let TakenBack { reverted, kept, failed } = outcome.clone().unwrap_or_default();
+    let ids = |ids: Vec<SettingId>| ids.iter().map(ToString::to_string).collect();
+    let failure = |(id, reason): &(SettingId, String)| cut(&format!("{id}: {reason}"));
+    enroll::ConfirmOffboardingRequest {
+        order_digest: order.to_vec(),
+        reverted_settings: ids(reverted),
+        kept_settings: ids(kept),
+        failed_settings: failed.iter().map(failure).collect(),
+    }
+}
+
+fn cut(message: &str) -> String {
+    message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned()
 }
 
 /// The status as it is sent.
@@ -105,7 +211,7 @@ fn setting_status(outcome: &Outcome) -> report::SettingStatus {
         observed: observed.clone().map(Into::into),
         state: state.into(),
         reason: reason.map(|code| code.to_string()).unwrap_or_default(),
-        message: message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned(),
+        message: cut(message),
     }
 }
 
@@ -175,6 +281,43 @@ mod tests {
         assert_eq!(code(&other), Err(ErrorCode::PolicyMalformed));
         for ids in [&["p/b", "p/a"][..], &["p/a", "p/a"], &["P"]] {
             assert_eq!(code(&signed(&signer, ids)), Err(ErrorCode::PolicyMalformed), "{ids:?}");
+        }
+    }
+    #[test]
+    fn an_order_is_read_only_as_what_it_is() {
+        let signer = signer();
+        let verifier = PolicyVerifier::new([signer.public_key()]);
+        let order = policy::OffboardingOrder {
+            tenant: "default".into(),
+            device_id: vec![1; 16],
+            issue_time: None,
+            expire_time: Some(convert::timestamp(Timestamp::from_micros(9))),
+            kept_settings: vec!["p/a".into()],
+        };
+        let sealed = |payload_type: &str, payload: Vec<u8>| policy::SignedPolicy {
+            payload_type: payload_type.into(),
+            signatures: vec![policy::Signature {
+                key_id: signer.key_id().into(),
+                signature: signer.sign(payload_type, &payload),
+            }],
+            payload: payload.into(),
+        };
+        let good = sealed(ORDER_PAYLOAD_TYPE, order.encode_to_vec());
+        let read = super::order(&good, &verifier).unwrap();
+        assert_eq!((read.expires_at, read.kept.len()), (Timestamp::from_micros(9), 1));
+        assert_eq!(read.digest, <Digest>::from(Sha256::digest(&good.payload)));
+        // A policy is no order, nor the other way round, whatever the bytes say.
+        assert!(document(&good, &verifier).is_err());
+        let bad = [
+            sealed(PAYLOAD_TYPE, order.encode_to_vec()),
+            sealed(
+                ORDER_PAYLOAD_TYPE,
+                policy::OffboardingOrder { expire_time: None, ..order }.encode_to_vec(),
+            ),
+            policy::SignedPolicy { signatures: Vec::new(), ..good },
+        ];
+        for bad in bad {
+            assert_eq!(super::order(&bad, &verifier).unwrap_err().code, ErrorCode::OrderRefused);
         }
     }
 }

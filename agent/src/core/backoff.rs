@@ -22,8 +22,10 @@ pub enum Class {
     Retry,
     /// Try again when there was time to mend it.
     Slow,
-    /// The device is not known any more: onboard again.
+    /// The device is not known: onboard again, once it is sure.
     ReEnrol,
+    /// The device's trust was ended: onboard again.
+    Revoked,
     /// Trying again is of no use.
     Stop,
 }
@@ -41,12 +43,14 @@ pub fn class(work: Work, code: ErrorCode) -> Class {
         }
         (_, _, Retry::Same | Retry::AfterReading) => Class::Retry,
         (Work::Onboard, _, Retry::Never) => Class::Stop,
+        (Work::Apply | Work::Survey | Work::TakeBack, _, Retry::Never) => Class::Slow,
+        (_, ErrorCode::CertificateRevoked | ErrorCode::DeviceDeleted, Retry::Never) => Class::Revoked,
         (
-            Work::CheckIn | Work::Report | Work::ReportFacts,
+            _,
             ErrorCode::DeviceUnknown | ErrorCode::CertificateInvalid | ErrorCode::CertificateRequired,
             Retry::Never,
         ) => Class::ReEnrol,
-        (Work::CheckIn | Work::Apply | Work::Report | Work::ReportFacts, _, Retry::Never) => Class::Slow,
+        (_, _, Retry::Never) => Class::Slow,
     }
 }
 
@@ -131,6 +135,11 @@ mod tests {
             (Work::Onboard, ErrorCode::TokenUsedUp, Class::Stop),
             (Work::Apply, ErrorCode::DataDirReadOnly, Class::Stop),
             (Work::Apply, ErrorCode::DiskFull, Class::Slow),
+            (Work::CheckIn, ErrorCode::DeviceDeleted, Class::Revoked),
+            (Work::Onboard, ErrorCode::DeviceDeleted, Class::Stop),
+            (Work::CheckIn, ErrorCode::CertificateRevoked, Class::Revoked),
+            (Work::Renew, ErrorCode::DeviceQuarantined, Class::Slow),
+            (Work::Onboard, ErrorCode::ProofInvalid, Class::Stop),
         ];
         for (work, code, class) in cases {
             assert_eq!(super::class(work, code), class, "{work:?} {code}");

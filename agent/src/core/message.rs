@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_errors::ErrorCode;
 use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Who the device is once onboarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Enrolled {
     pub tenant: TenantId,
     /// The device.
     pub device: DeviceId,
+    /// From when on its certificate is good.
+    pub certificate_begins_at: Timestamp,
     /// When its certificate ends.
     pub certificate_expires_at: Timestamp,
     /// When to check in first; `None` for at once.
@@ -47,6 +50,101 @@ pub struct Refusal {
     pub message: String,
     /// The etag it claims, as far as it could be read.
     pub etag: Option<Digest>,
+}
+
+/// An offboarding order whose signature was verified: what it says, not yet whether this device obeys it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The tenant it names.
+    pub tenant: TenantId,
+    /// The device it names.
+    pub device: DeviceId,
+    /// From when on it must not be obeyed any more.
+    pub expires_at: Timestamp,
+    /// Settings that stay as they are.
+    pub kept: Vec<SettingId>,
+    /// SHA-256 of its payload: names it.
+    pub digest: Digest,
+}
+
+/// What became of what was enforced when it was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TakenBack {
+    /// Settings that do not stand any more.
+    pub reverted: Vec<SettingId>,
+    /// Settings that stay, as they should.
+    pub kept: Vec<SettingId>,
+    /// Settings that stand still, and why.
+    pub failed: Vec<(SettingId, String)>,
+}
+
+/// An order that is being carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offboarding {
+    /// Names the order.
+    pub order: Digest,
+    /// Settings that stay as they are.
+    pub kept: Vec<SettingId>,
+    /// What came of it; `None` while the work is not done.
+    pub outcome: Option<TakenBack>,
+}
+
+/// Where the device stands with its management.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It enforces what it is given.
+    #[default]
+    Enforcing,
+    /// It enforces nothing: another authority manages it, or nobody may.
+    StoodDown {
+        /// Enrollment code that says why.
+        code: String,
+    },
+    /// Two live sessions use its identity: it keeps what it has.
+    Quarantined,
+    /// It leaves.
+    Offboarding(Offboarding),
+}
+
+/// What a check-in tells the device to do besides applying policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Directive {
+    /// Go on.
+    #[default]
+    None,
+    /// Enforce nothing and take back what was enforced.
+    StandDown {
+        /// Enrollment code that says why.
+        code: String,
+    },
+    /// Keep the last good policy.
+    Quarantine,
+    /// Leave; or why the order cannot be believed.
+    Decommission(Result<Order, Refusal>),
+}
+
+/// Who manages a device, as a service says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagedBy {
+    /// This channel.
+    Muster,
+    /// A mobile device management service.
+    Mdm,
+    /// Microsoft Configuration Manager.
+    ConfigMgr,
+    /// Nobody.
+    Nobody,
+}
+
+/// Who manages the device and why, as a service says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// Who.
+    pub managed_by: ManagedBy,
+    /// Enrollment code, for example `ENROLLED`.
+    pub code: String,
 }
 
 /// Verdict on a setting.
@@ -140,8 +238,10 @@ pub struct Reply {
     pub wants_facts: bool,
     /// The server wants the status in full.
     pub wants_report: bool,
-    /// The facts are others than those last reported.
-    pub facts_changed: bool,
+    /// The server wants the certificate to be renewed before its time.
+    pub wants_renewal: bool,
+    /// What to do besides.
+    pub directive: Directive,
 }
 
 /// What is under way: at most one at a time.
@@ -157,6 +257,16 @@ pub enum Work {
     Report,
     /// Reporting facts.
     ReportFacts,
+    /// Surveying the machine.
+    Survey,
+    /// Getting a new certificate.
+    Renew,
+    /// Using the new certificate for the first time.
+    Activate,
+    /// Taking back what was enforced.
+    TakeBack,
+    /// Confirming an offboarding.
+    Confirm,
 }
 
 /// What happened.
@@ -166,6 +276,29 @@ pub enum Input {
     Tick,
     /// The device is onboarded.
     Onboarded(Enrolled),
+    /// The device may not be enrolled for now.
+    EnrollmentRefused {
+        /// When to ask again, from now; `None` when the server does not say.
+        retry_after: Option<Duration>,
+    },
+    /// The machine was surveyed.
+    Surveyed {
+        /// Whether there is something that the services do not know.
+        news: bool,
+    },
+    /// The files that prove a registration appeared, or are others than before.
+    ProofAppeared,
+    /// A new certificate is kept beside the present one.
+    Renewed {
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// The new certificate is the one in use, and the old one is gone.
+    Activated(Enrolled),
+    /// What was enforced was taken back, as far as it could be.
+    TakenBack(TakenBack),
+    /// The service knows that the device has left.
+    OffboardingConfirmed,
     /// The server says a check-in is worth it.
     Hint {
         /// The etag that waits; `None` when it does not say.
@@ -186,7 +319,10 @@ pub enum Input {
     /// The status arrived.
     Reported,
     /// The facts arrived.
-    FactsReported,
+    FactsReported {
+        /// What the service says to them; `None` when it does not say.
+        authority: Option<Authority>,
+    },
     /// What was under way failed.
     Failed(ErrorCode),
 }
@@ -214,6 +350,30 @@ pub enum Action {
     },
     /// Report the facts; answer with `FactsReported` or `Failed`.
     ReportFacts,
+    /// Survey the machine; answer with `Surveyed` or `Failed`.
+    Survey,
+    /// Get a certificate for a new key and keep both beside the present ones; answer with `Renewed` or `Failed`.
+    Renew {
+        /// Whether to show the proof of a registration.
+        with_proof: bool,
+    },
+    /// Use the new certificate, then put it in the place of the old one; answer with `Activated` or `Failed`.
+    Activate,
+    /// Forget the new certificate and its key. No answer.
+    DropNext,
+    /// Forget the present certificate, and make a new key for the next onboarding. No answer.
+    DropIdentity,
+    /// Take back what is enforced but for some settings, and read back; answer with `TakenBack` or `Failed`.
+    TakeBack {
+        /// What is enforced.
+        policy: Option<Arc<Document>>,
+        /// Settings that stay.
+        kept: Vec<SettingId>,
+    },
+    /// Confirm the offboarding; answer with `OffboardingConfirmed` or `Failed`.
+    Confirm(Offboarding),
+    /// Forget identity and policy, and end: the device is offboarded. No answer.
+    Retire,
     /// Open the watch; answer with `WatchOpened`, `Hint`, `WatchClosed`.
     OpenWatch {
         /// Etag of the policy in force.

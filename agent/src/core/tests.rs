@@ -1,7 +1,11 @@
+mod authority;
+mod trust;
+
 use proptest::prelude::*;
 
-use muster_types::{DeviceId, SettingId, SettingValue, TenantId};
+use muster_types::{DeviceId, SettingId, SettingValue, TenantId, setting};
 
+use super::message::{Directive, Outcome, Refusal, SettingState};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
@@ -16,6 +20,7 @@ fn enrolled() -> Enrolled {
     Enrolled {
         tenant: TenantId::DEFAULT,
         device: device(1),
+        certificate_begins_at: NOW,
         certificate_expires_at: NOW.plus(7 * DAY),
         first_check_in_at: None,
     }
@@ -40,13 +45,29 @@ fn reply(policy: Option<Document>) -> Input {
 }
 
 fn refusing(policy: Option<Result<Document, Refusal>>) -> Input {
-    Input::CheckedIn(Reply {
-        policy,
+    Input::CheckedIn(Reply { policy, ..answer() })
+}
+
+/// The device has what it should have.
+fn answer() -> Reply {
+    Reply {
+        policy: None,
         next_check_in: NEXT,
         wants_facts: false,
         wants_report: false,
-        facts_changed: false,
-    })
+        wants_renewal: false,
+        directive: Directive::None,
+    }
+}
+
+/// Gives an input; surveys that follow find nothing new.
+fn give(core: &mut Core, now: Timestamp, input: Input) -> Vec<Action> {
+    let mut actions = core.handle(now, input);
+    while let Some(survey) = actions.iter().position(|action| *action == Action::Survey) {
+        actions.remove(survey);
+        actions.extend(core.handle(now, Input::Surveyed { news: false }));
+    }
+    actions
 }
 
 fn outcomes(policy: &Document, state: SettingState) -> Input {
@@ -74,7 +95,7 @@ fn work(actions: Vec<Action>) -> Vec<Action> {
 fn checking_in() -> Core {
     let memory = Memory { enrolled: Some(enrolled()), ..Memory::default() };
     let mut core = Core::new(memory, true, 1, NOW);
-    let actions = work(core.handle(NOW, Input::Tick));
+    let actions = work(give(&mut core, NOW, Input::Tick));
     assert!(matches!(actions[..], [Action::OpenWatch { applied: None }, Action::CheckIn(_)]), "{actions:?}");
     core
 }
@@ -82,11 +103,11 @@ fn checking_in() -> Core {
 /// An onboarded device with version 3 in force and reported, idle.
 fn in_force() -> (Core, Document) {
     let (mut core, policy) = (checking_in(), policy(3, 8));
-    let actions = work(core.handle(NOW, reply(Some(policy.clone()))));
+    let actions = work(give(&mut core, NOW, reply(Some(policy.clone()))));
     assert!(matches!(actions[..], [Action::Apply { .. }]), "{actions:?}");
-    let actions = work(core.handle(NOW, outcomes(&policy, SettingState::Succeeded)));
+    let actions = work(give(&mut core, NOW, outcomes(&policy, SettingState::Succeeded)));
     assert!(matches!(actions[..], [Action::Report { .. }]), "{actions:?}");
-    assert_eq!(work(core.handle(NOW, Input::Reported)), []);
+    assert_eq!(work(give(&mut core, NOW, Input::Reported)), []);
     (core, policy)
 }
 
@@ -105,8 +126,8 @@ fn report(actions: &[Action]) -> Option<&Status> {
 #[test]
 fn a_new_device_onboards_watches_and_checks_in() {
     let mut core = Core::new(Memory::default(), true, 1, NOW);
-    assert_eq!(work(core.handle(NOW, Input::Tick)), [Action::Onboard]);
-    let actions = work(core.handle(NOW, Input::Onboarded(enrolled())));
+    assert_eq!(work(give(&mut core, NOW, Input::Tick)), [Action::Onboard]);
+    let actions = work(give(&mut core, NOW, Input::Onboarded(enrolled())));
     assert!(matches!(actions[..], [Action::OpenWatch { .. }, Action::CheckIn(_)]), "{actions:?}");
     assert_eq!(check_in(&actions).unwrap().sequence, 1);
 }
@@ -114,8 +135,8 @@ fn a_new_device_onboards_watches_and_checks_in() {
 #[test]
 fn the_next_check_in_says_what_is_in_force() {
     let (mut core, policy) = in_force();
-    assert_eq!(work(core.handle(NOW.plus(NEXT / 2), Input::Tick)), []);
-    let actions = core.handle(NOW.plus(NEXT), Input::Tick);
+    assert_eq!(work(give(&mut core, NOW.plus(NEXT / 2), Input::Tick)), []);
+    let actions = give(&mut core, NOW.plus(NEXT), Input::Tick);
     let check_in = check_in(&actions).unwrap();
     assert_eq!(check_in.applied, Some((policy.etag, 3)));
     assert_eq!((check_in.received, check_in.apply_state), (Some(policy.etag), ApplyState::Applied));
@@ -126,9 +147,9 @@ fn the_next_check_in_says_what_is_in_force() {
 fn a_hint_asks_for_a_check_in_and_lends_it_its_trace() {
     let (mut core, _) = in_force();
     let newer = policy(4, 9);
-    let actions = core.handle(NOW, hint(&newer));
+    let actions = give(&mut core, NOW, hint(&newer));
     assert_eq!(check_in(&actions).unwrap().traceparent, "00-aa-bb-01");
-    let actions = core.handle(NOW, reply(Some(newer)));
+    let actions = give(&mut core, NOW, reply(Some(newer)));
     assert!(
         actions
             .iter()
@@ -139,7 +160,7 @@ fn a_hint_asks_for_a_check_in_and_lends_it_its_trace() {
 #[test]
 fn a_hint_at_what_is_in_force_asks_for_nothing() {
     let (mut core, policy) = in_force();
-    assert_eq!(check_in(&core.handle(NOW, hint(&policy))), None);
+    assert_eq!(check_in(&give(&mut core, NOW, hint(&policy))), None);
 }
 
 #[test]
@@ -147,37 +168,37 @@ fn a_hint_is_spread() {
     let (mut core, _) = in_force();
     let spread = Duration::from_secs(60);
     let input = Input::Hint { etag: None, spread, traceparent: String::new() };
-    assert_eq!(check_in(&core.handle(NOW, input)), None);
-    assert!(check_in(&core.handle(NOW.plus(spread), Input::Tick)).is_some());
+    assert_eq!(check_in(&give(&mut core, NOW, input)), None);
+    assert!(check_in(&give(&mut core, NOW.plus(spread), Input::Tick)).is_some());
 }
 
 #[test]
 fn a_hint_during_an_apply_is_remembered() {
     let (mut core, first) = (checking_in(), policy(3, 8));
-    core.handle(NOW, reply(Some(first.clone())));
-    assert_eq!(work(core.handle(NOW, hint(&policy(4, 9)))), []);
-    core.handle(NOW, outcomes(&first, SettingState::Succeeded));
-    assert!(check_in(&core.handle(NOW, Input::Reported)).is_some());
+    give(&mut core, NOW, reply(Some(first.clone())));
+    assert_eq!(work(give(&mut core, NOW, hint(&policy(4, 9)))), []);
+    give(&mut core, NOW, outcomes(&first, SettingState::Succeeded));
+    assert!(check_in(&give(&mut core, NOW, Input::Reported)).is_some());
 }
 
 #[test]
 fn a_hint_during_a_check_in_is_kept_unless_the_answer_satisfies_it() {
     for (hinted, again) in [(policy(3, 8), false), (policy(4, 9), true)] {
         let (mut core, first) = (checking_in(), policy(3, 8));
-        core.handle(NOW, hint(&hinted));
-        core.handle(NOW, reply(Some(first.clone())));
-        core.handle(NOW, outcomes(&first, SettingState::Succeeded));
-        assert_eq!(check_in(&core.handle(NOW, Input::Reported)).is_some(), again);
+        give(&mut core, NOW, hint(&hinted));
+        give(&mut core, NOW, reply(Some(first.clone())));
+        give(&mut core, NOW, outcomes(&first, SettingState::Succeeded));
+        assert_eq!(check_in(&give(&mut core, NOW, Input::Reported)).is_some(), again);
     }
 }
 
 #[test]
 fn a_hint_outlives_a_failed_check_in() {
     let (mut core, _) = in_force();
-    core.handle(NOW, hint(&policy(4, 9)));
-    assert_eq!(check_in(&core.handle(NOW, Input::Failed(ErrorCode::ServerUnreachable))), None);
+    give(&mut core, NOW, hint(&policy(4, 9)));
+    assert_eq!(check_in(&give(&mut core, NOW, Input::Failed(ErrorCode::ServerUnreachable))), None);
     assert_eq!(core.last_error(), Some(ErrorCode::ServerUnreachable));
-    let actions = core.handle(NOW.plus(Duration::from_secs(1)), Input::Tick);
+    let actions = give(&mut core, NOW.plus(Duration::from_secs(1)), Input::Tick);
     assert_eq!(check_in(&actions).unwrap().traceparent, "00-aa-bb-01");
 }
 
@@ -196,28 +217,28 @@ fn a_policy_that_must_not_be_obeyed_is_refused_and_the_last_good_one_stays() {
     ];
     for (policy, code) in cases {
         let (mut core, before) = in_force();
-        core.handle(NOW.plus(NEXT), Input::Tick);
-        let actions = core.handle(NOW.plus(NEXT), refusing(Some(policy.clone())));
+        give(&mut core, NOW.plus(NEXT), Input::Tick);
+        let actions = give(&mut core, NOW.plus(NEXT), refusing(Some(policy.clone())));
         let status = report(&actions).unwrap_or_else(|| panic!("{code}: {actions:?}"));
         assert_eq!(status.refused, Some(code));
         assert_eq!(status.policy, Some((before.etag, 3)), "{code}: it still speaks of the last good policy");
         assert_eq!(core.applied().map(|(etag, version, _)| (etag, version)), Some((before.etag, 3)));
         assert_eq!(core.apply_state(), ApplyState::Refused);
-        core.handle(NOW.plus(NEXT), Input::Reported);
+        give(&mut core, NOW.plus(NEXT), Input::Reported);
         // The same refusal again is no news.
-        core.handle(NOW.plus(2 * NEXT), Input::Tick);
-        assert_eq!(report(&core.handle(NOW.plus(2 * NEXT), refusing(Some(policy)))), None, "{code}");
+        give(&mut core, NOW.plus(2 * NEXT), Input::Tick);
+        assert_eq!(report(&give(&mut core, NOW.plus(2 * NEXT), refusing(Some(policy)))), None, "{code}");
     }
 }
 
 #[test]
 fn a_refusal_ends_when_the_server_wants_what_is_in_force() {
     let (mut core, _) = in_force();
-    core.handle(NOW.plus(NEXT), Input::Tick);
-    core.handle(NOW.plus(NEXT), reply(Some(policy(2, 9))));
-    core.handle(NOW.plus(NEXT), Input::Reported);
-    core.handle(NOW.plus(2 * NEXT), Input::Tick);
-    let actions = core.handle(NOW.plus(2 * NEXT), reply(None));
+    give(&mut core, NOW.plus(NEXT), Input::Tick);
+    give(&mut core, NOW.plus(NEXT), reply(Some(policy(2, 9))));
+    give(&mut core, NOW.plus(NEXT), Input::Reported);
+    give(&mut core, NOW.plus(2 * NEXT), Input::Tick);
+    let actions = give(&mut core, NOW.plus(2 * NEXT), reply(None));
     assert_eq!(report(&actions).unwrap().refused, None);
     assert_eq!(core.apply_state(), ApplyState::Applied);
 }
@@ -225,15 +246,15 @@ fn a_refusal_ends_when_the_server_wants_what_is_in_force() {
 #[test]
 fn a_failed_apply_is_reported_and_tried_again() {
     let (mut core, policy) = (checking_in(), policy(3, 8));
-    core.handle(NOW, reply(Some(policy.clone())));
-    let actions = core.handle(NOW, outcomes(&policy, SettingState::Error));
+    give(&mut core, NOW, reply(Some(policy.clone())));
+    let actions = give(&mut core, NOW, outcomes(&policy, SettingState::Error));
     assert_eq!(report(&actions).unwrap().settings[0].reason, Some(ErrorCode::ApplyFailed));
     assert_eq!((core.applied(), core.apply_state()), (None, ApplyState::Failed));
-    core.handle(NOW, Input::Reported);
+    give(&mut core, NOW, Input::Reported);
     let later = NOW.plus(Duration::from_secs(60));
-    let actions = work(core.handle(later, Input::Tick));
+    let actions = work(give(&mut core, later, Input::Tick));
     assert!(matches!(actions[..], [Action::Apply { .. }]), "{actions:?}");
-    let actions = core.handle(later, outcomes(&policy, SettingState::Succeeded));
+    let actions = give(&mut core, later, outcomes(&policy, SettingState::Succeeded));
     assert_eq!(report(&actions).unwrap().settings[0].reason, None);
     assert_eq!(core.applied(), Some((policy.etag, 3, later)));
 }
@@ -241,30 +262,24 @@ fn a_failed_apply_is_reported_and_tried_again() {
 #[test]
 fn a_report_is_sent_only_when_it_says_something_new() {
     let (mut core, same) = in_force();
-    core.handle(NOW.plus(NEXT), Input::Tick);
-    core.handle(NOW.plus(NEXT), reply(Some(same.clone())));
-    let actions = core.handle(NOW.plus(NEXT), outcomes(&same, SettingState::Succeeded));
+    give(&mut core, NOW.plus(NEXT), Input::Tick);
+    give(&mut core, NOW.plus(NEXT), reply(Some(same.clone())));
+    let actions = give(&mut core, NOW.plus(NEXT), outcomes(&same, SettingState::Succeeded));
     assert_eq!(report(&actions), None);
-    core.handle(NOW.plus(2 * NEXT), Input::Tick);
-    let full = Reply {
-        policy: None,
-        next_check_in: NEXT,
-        wants_facts: true,
-        wants_report: true,
-        facts_changed: false,
-    };
-    let actions = work(core.handle(NOW.plus(2 * NEXT), Input::CheckedIn(full)));
+    give(&mut core, NOW.plus(2 * NEXT), Input::Tick);
+    let full = Reply { wants_facts: true, wants_report: true, ..answer() };
+    let actions = work(give(&mut core, NOW.plus(2 * NEXT), Input::CheckedIn(full)));
     assert!(matches!(actions[..], [Action::Report { .. }]), "the server asked for it: {actions:?}");
-    assert_eq!(work(core.handle(NOW.plus(2 * NEXT), Input::Reported)), [Action::ReportFacts]);
+    assert_eq!(work(give(&mut core, NOW.plus(2 * NEXT), Input::Reported)), [Action::ReportFacts]);
 }
 
 #[test]
 fn a_failing_report_does_not_hold_up_a_check_in() {
     let (mut core, first) = (checking_in(), policy(3, 8));
-    core.handle(NOW, reply(Some(first.clone())));
-    core.handle(NOW, outcomes(&first, SettingState::Succeeded));
-    core.handle(NOW, Input::Failed(ErrorCode::ServerUnreachable));
-    assert!(check_in(&core.handle(NOW, hint(&policy(4, 9)))).is_some());
+    give(&mut core, NOW, reply(Some(first.clone())));
+    give(&mut core, NOW, outcomes(&first, SettingState::Succeeded));
+    give(&mut core, NOW, Input::Failed(ErrorCode::ServerUnreachable));
+    assert!(check_in(&give(&mut core, NOW, hint(&policy(4, 9)))).is_some());
 }
 
 #[test]
@@ -275,14 +290,15 @@ fn the_last_good_policy_is_applied_again_at_start() {
         enrolled: Some(enrolled()),
         last_good: Some(policy.clone()),
         applied: Some((policy.etag, 3, since)),
+        ..Memory::default()
     };
     let later = NOW.plus(DAY);
     let mut core = Core::new(memory, false, 1, later);
-    let actions = work(core.handle(later, Input::Tick));
+    let actions = work(give(&mut core, later, Input::Tick));
     assert!(matches!(actions[..], [Action::OpenWatch { .. }, Action::Apply { .. }]), "{actions:?}");
-    let actions = core.handle(later, outcomes(&policy, SettingState::Succeeded));
+    let actions = give(&mut core, later, outcomes(&policy, SettingState::Succeeded));
     assert_eq!(report(&actions).unwrap().applied_at, Some(since), "it was in force all the time");
-    let actions = core.handle(later, Input::Reported);
+    let actions = give(&mut core, later, Input::Reported);
     assert_eq!(check_in(&actions).unwrap().applied, Some((policy.etag, 3)));
 }
 
@@ -291,11 +307,11 @@ fn a_device_no_longer_known_onboards_again() {
     let mut core = checking_in();
     let mut now = NOW;
     for _ in 1..RE_ENROL_AFTER {
-        assert_eq!(work(core.handle(now, Input::Failed(ErrorCode::DeviceUnknown))), []);
+        assert_eq!(work(give(&mut core, now, Input::Failed(ErrorCode::DeviceUnknown))), []);
         now = now.plus(Duration::from_secs(60));
-        assert!(check_in(&core.handle(now, Input::Tick)).is_some());
+        assert!(check_in(&give(&mut core, now, Input::Tick)).is_some());
     }
-    assert_eq!(work(core.handle(now, Input::Failed(ErrorCode::DeviceUnknown))), [Action::Onboard]);
+    assert_eq!(work(give(&mut core, now, Input::Failed(ErrorCode::DeviceUnknown))), [Action::Onboard]);
 }
 
 #[test]
@@ -305,26 +321,26 @@ fn an_expired_certificate_onboards_again_or_stops() {
     {
         let memory = Memory { enrolled: Some(enrolled()), ..Memory::default() };
         let later = NOW.plus(8 * DAY);
-        assert_eq!(work(Core::new(memory, can_onboard, 1, later).handle(later, Input::Tick)), [expected]);
+        assert_eq!(work(give(&mut Core::new(memory, can_onboard, 1, later), later, Input::Tick)), [expected]);
     }
 }
 
 #[test]
 fn a_token_that_is_no_good_stops_the_agent() {
     let mut core = Core::new(Memory::default(), true, 1, NOW);
-    core.handle(NOW, Input::Tick);
-    let actions = core.handle(NOW, Input::Failed(ErrorCode::TokenExpired));
+    give(&mut core, NOW, Input::Tick);
+    let actions = give(&mut core, NOW, Input::Failed(ErrorCode::TokenExpired));
     assert_eq!(actions, [Action::Stop(ErrorCode::TokenExpired)]);
-    assert_eq!(core.handle(NOW.plus(DAY), Input::Tick), []);
+    assert_eq!(give(&mut core, NOW.plus(DAY), Input::Tick), []);
 }
 
 #[test]
 fn the_watch_comes_back() {
     let (mut core, _) = in_force();
-    core.handle(NOW, Input::WatchOpened);
+    give(&mut core, NOW, Input::WatchOpened);
     for ended in [None, Some(ErrorCode::ServerUnreachable)] {
-        core.handle(NOW, Input::WatchClosed(ended));
-        let actions = work(core.handle(NOW.plus(Duration::from_secs(1)), Input::Tick));
+        give(&mut core, NOW, Input::WatchClosed(ended));
+        let actions = work(give(&mut core, NOW.plus(Duration::from_secs(1)), Input::Tick));
         assert!(matches!(actions[..], [Action::OpenWatch { applied: Some(_) }]), "{actions:?}");
     }
 }
@@ -364,7 +380,7 @@ struct World {
 
 impl World {
     fn give(&mut self, input: Input) -> Result<(), TestCaseError> {
-        for action in self.core.handle(self.now, input) {
+        for action in give(&mut self.core, self.now, input) {
             match &action {
                 Action::WakeAt(at) => prop_assert!(*at > self.now, "a wake-up in the past spins"),
                 Action::Stop(code) => prop_assert!(false, "stopped: {code}"),
@@ -374,9 +390,17 @@ impl World {
                     self.version_floor = policy.version;
                     self.under_way.push(action);
                 }
-                Action::Onboard | Action::CheckIn(_) | Action::Report { .. } | Action::ReportFacts => {
-                    self.under_way.push(action);
+                Action::DropNext | Action::DropIdentity | Action::Retire | Action::Survey => {
+                    prop_assert!(false, "nobody asked for it: {action:?}");
                 }
+                Action::Onboard
+                | Action::CheckIn(_)
+                | Action::Report { .. }
+                | Action::ReportFacts
+                | Action::Renew { .. }
+                | Action::Activate
+                | Action::TakeBack { .. }
+                | Action::Confirm(_) => self.under_way.push(action),
             }
         }
         prop_assert!(self.under_way.len() <= 1, "two at a time: {:?}", self.under_way);
@@ -385,20 +409,18 @@ impl World {
 
     fn answer(&mut self, well: bool) -> Result<(), TestCaseError> {
         let Some(action) = self.under_way.pop() else { return Ok(()) };
-        let input = match &action {
-            _ if !well => Input::Failed(ErrorCode::ServerUnreachable),
-            Action::CheckIn(check_in) => {
-                let version = if self.rolled_back { 1 } else { self.served.version };
-                let same = check_in.applied.is_some_and(|(etag, _)| etag == self.served.etag);
-                reply((!same).then(|| Document { version, ..self.served.clone() }))
-            }
-            Action::Apply { policy, .. } => outcomes(policy, SettingState::Succeeded),
-            Action::Report { .. } => Input::Reported,
-            Action::Onboard
-            | Action::ReportFacts
-            | Action::OpenWatch { .. }
-            | Action::WakeAt(_)
-            | Action::Stop(_) => Input::FactsReported,
+        let input = if !well {
+            Input::Failed(ErrorCode::ServerUnreachable)
+        } else if let Action::CheckIn(check_in) = &action {
+            let version = if self.rolled_back { 1 } else { self.served.version };
+            let same = check_in.applied.is_some_and(|(etag, _)| etag == self.served.etag);
+            reply((!same).then(|| Document { version, ..self.served.clone() }))
+        } else if let Action::Apply { policy, .. } = &action {
+            outcomes(policy, SettingState::Succeeded)
+        } else if let Action::Report { .. } = &action {
+            Input::Reported
+        } else {
+            Input::FactsReported { authority: None }
         };
         self.give(input)
     }

@@ -58,6 +58,14 @@ impl Mdatp {
         Self { catalogue: Catalogue::builtin(), file: root.join(FILE), record }
     }
 
+    /// Looks whether the file could be written: it is not there, or can be understood.
+    ///
+    /// # Errors
+    /// [`Failure`] saying what is wrong with it.
+    pub fn read_managed(&self) -> Result<(), Failure> {
+        self.read().map(drop)
+    }
+
     /// Where a setting lands and what it becomes there.
     fn landing(&self, id: &SettingId) -> Result<(&muster_catalog::Setting, &str), Failure> {
         let setting = self.catalogue.setting(id).ok_or_else(|| {

@@ -41,7 +41,17 @@ fn of_file(file: &prost_types::FileDescriptorProto) -> impl Iterator<Item = (Str
 fn is_idempotent(name: &str) -> bool {
     name.starts_with("Get")
         || name.starts_with("List")
-        || matches!(name, "CheckIn" | "Onboard" | "ReportFacts" | "ReportStatus" | "EstablishTrust")
+        || matches!(
+            name,
+            "CheckIn"
+                | "Onboard"
+                | "ReportFacts"
+                | "ReportStatus"
+                | "EstablishTrust"
+                | "IdentifyDevice"
+                | "ActivateCertificate"
+                | "ConfirmOffboarding"
+        )
 }
 
 #[cfg(test)]

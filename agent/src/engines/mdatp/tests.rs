@@ -213,3 +213,29 @@ fn the_record_survives_and_an_interrupted_write_is_finished() {
     engine.apply(&again).unwrap();
     assert_eq!(device.json(), json!({"antivirusEngine": {"scanArchives": true}}));
 }
+
+#[test]
+fn all_is_taken_back_but_what_is_kept() {
+    let device = Device::with_file(r#"{"cloudService": {"proxy": "http://p:1/"}}"#);
+    let settings = [
+        ("linux-antivirus/scan_archives", SettingValue::Boolean(true)),
+        ("linux-antivirus/cloud_enabled", SettingValue::Boolean(true)),
+    ];
+    device.enforce(&settings);
+    let enforced: Vec<(SettingId, SettingValue)> =
+        settings.iter().map(|(id, value)| (id.parse().unwrap(), value.clone())).collect();
+    let ids = |from: usize| vec![enforced[from].0.clone()];
+    let take_back = |kept: Vec<SettingId>| {
+        let kept = kept.into_iter().collect();
+        crate::engine::take_back(&mut [Box::new(device.engine())], &enforced, &kept)
+    };
+    let first = take_back(ids(0));
+    assert_eq!((first.reverted, first.kept, first.failed), (ids(1), ids(0), Vec::new()));
+    let proxy = json!({"proxy": "http://p:1/"});
+    assert_eq!(device.json(), json!({"cloudService": proxy, "antivirusEngine": {"scanArchives": true}}));
+    assert_eq!(take_back(Vec::new()).reverted.len(), 2);
+    assert_eq!(device.json(), json!({"cloudService": proxy}));
+    fs::write(device.file(), "{").unwrap();
+    let failed = take_back(Vec::new()).failed;
+    assert!(failed.len() == 2 && failed[0].1.contains("left untouched"), "{failed:?}");
+}
