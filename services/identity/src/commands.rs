@@ -1,7 +1,9 @@
 //! The only writer: load, decide, append with the expected version.
 
+pub mod directory;
 mod group;
 mod registration;
+pub mod trust_anchor;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use uuid::Uuid;
 
 use crate::domain::group::Group;
 use crate::domain::registration::Registration;
+use crate::domain::trust_anchor::TrustAnchor;
 use crate::error::Unseen;
 use crate::queries::Queries;
 
@@ -68,7 +71,9 @@ pub struct Commands {
     clock: Arc<dyn Clock>,
     registrations: Repository<Registration>,
     groups: Repository<Group>,
-    /// Held while a name is looked up and taken: names are unique over groups, which no single stream can say.
+    trust_anchors: Repository<TrustAnchor>,
+    /// Held while a name is looked up and taken: names are unique over groups and over trust anchors, which no
+    /// single stream can say.
     naming: Mutex<()>,
     /// Held while a full registration is looked up and given to a device: each is of one device.
     registering: Mutex<()>,
@@ -86,6 +91,7 @@ impl Commands {
             clock,
             registrations: Repository::default(),
             groups: Repository::default(),
+            trust_anchors: Repository::default(),
             naming: Mutex::default(),
             registering: Mutex::default(),
             membership: RwLock::default(),

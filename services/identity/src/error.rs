@@ -1,5 +1,7 @@
 //! How refusals are told to callers, and why the service does not start.
 
+mod directory;
+
 use muster_errors::{ErrorCode, Fault, Retry};
 use muster_eventlog::ReadError;
 use muster_eventlog::command::ExecuteError;

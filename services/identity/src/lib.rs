@@ -37,7 +37,8 @@ use grpc::Grpc;
 use issuing::Issuing;
 use metrics::IdentityMetrics;
 use process_manager::ProcessManager;
-use projection::{Groups, Registrations};
+use process_manager::matching::Matching;
+use projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
 use proof::Proofs;
 use queries::Queries;
 
@@ -53,25 +54,36 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let issuing = Issuing::new(&deps.trust, config.certificate_validity())?;
     let registrations = deps.follow(Registrations::default);
     let groups = deps.follow(Groups::default);
+    let trust_anchors = deps.follow(TrustAnchors::default);
+    let directory = deps.follow(Directory::default);
+    let hardware = deps.follow(Hardware::default);
     let readiness = {
         let (registrations, groups) = (registrations.clone(), groups.clone());
+        let (anchors, directory, hardware) = (trust_anchors.clone(), directory.clone(), hardware.clone());
         Readiness::always()
             .view(Registrations::NAME, move || registrations.progress())
             .view(Groups::NAME, move || groups.progress())
+            .view(TrustAnchors::NAME, move || anchors.progress())
+            .view(Directory::NAME, move || directory.progress())
+            .view(Hardware::NAME, move || hardware.progress())
     };
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
-    let queries = Queries::new(registrations, groups);
+    let queries = Queries::new(registrations, groups, trust_anchors, directory, hardware);
     let metrics = IdentityMetrics::register(&deps.metrics);
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
     let reacting =
         ProcessManager { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };
     deps.tasks.spawn("identity process manager", reacting.run(log, kv, stopping));
+    let matching =
+        Matching { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };
+    let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
+    deps.tasks.spawn("identity directory matching", matching.run(log, kv, stopping));
     let grpc = Grpc {
         tenant: deps.tenant,
         commands,
+        proofs: Proofs::new(queries.clone(), None),
         queries,
         issuing,
-        proofs: Proofs::default(),
         renewals: Renewals::default(),
         metrics,
     };

@@ -4,6 +4,8 @@
 //! Removing a device here makes enroll delete it, which comes back here and finds nothing to do: no echo. Each reaction is
 //! harmless when it is told again, also much later, when the device is back.
 
+pub mod matching;
+
 use std::sync::Arc;
 
 use muster_errors::Fault;

@@ -1,16 +1,18 @@
 //! The only reader: what the gRPC calls answer with, from the views.
 
+pub mod directory;
+
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::{Behind, Projected};
 use muster_runtime::request::Page;
-use muster_types::{DeviceId, GroupId, HardwareKey, Positions, Service, TenantId};
+use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
 
-use crate::domain::registration::{Kind, Proven};
+use crate::domain::registration::Kind;
 use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
-use crate::projection::{Groups, Registrations};
+use crate::projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,25 +41,37 @@ impl<T, M> Rows<T, M> {
 pub struct Queries {
     registrations: Projected<Registrations>,
     groups: Projected<Groups>,
+    trust_anchors: Projected<TrustAnchors>,
+    directory: Projected<Directory>,
+    hardware: Projected<Hardware>,
 }
 
 impl Queries {
     /// Queries on the views.
     #[must_use]
-    pub const fn new(registrations: Projected<Registrations>, groups: Projected<Groups>) -> Self {
-        Self { registrations, groups }
+    pub const fn new(
+        registrations: Projected<Registrations>,
+        groups: Projected<Groups>,
+        trust_anchors: Projected<TrustAnchors>,
+        directory: Projected<Directory>,
+        hardware: Projected<Hardware>,
+    ) -> Self {
+        Self { registrations, groups, trust_anchors, directory, hardware }
     }
 
-    /// Waits until both views have folded a position.
+    /// Waits until all views have folded a position.
     ///
     /// # Errors
     /// [`Behind`] when they did not in time.
     pub async fn reach(&self, wanted: &Positions) -> Result<(), Behind> {
         self.registrations.wait_for(wanted).await?;
-        self.groups.wait_for(wanted).await
+        self.groups.wait_for(wanted).await?;
+        self.trust_anchors.wait_for(wanted).await?;
+        self.directory.wait_for(wanted).await?;
+        self.hardware.wait_for(wanted).await
     }
 
-    /// Waits until both views have folded all that is in the log now: for decisions that need to know everything.
+    /// Waits until all views have folded all that is in the log now: for decisions that need to know everything.
     ///
     /// # Errors
     /// When the log does not answer or the views are too far behind.
@@ -103,18 +117,6 @@ impl Queries {
     #[must_use]
     pub fn holder(&self, registration: &str) -> Option<DeviceId> {
         self.registrations.read().holder(registration)
-    }
-
-    /// The full registration of the one device of the directory that is the same hardware, if there is exactly one; also
-    /// when the device has it already.
-    #[must_use]
-    pub fn directory_match(
-        &self,
-        _tenant: TenantId,
-        _device: DeviceId,
-        _keys: &[HardwareKey],
-    ) -> Option<Proven> {
-        None
     }
 
     /// Registrations, of one kind or any, in the order of first trust.

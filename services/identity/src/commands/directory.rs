@@ -6,9 +6,7 @@
 use std::collections::BTreeSet;
 
 use muster_errors::{ErrorCode, Fault};
-use muster_eventlog::command::{
-    CONFLICT_RETRIES_MAX, ExecuteError, Executed, State, append_surely, prepare,
-};
+use muster_eventlog::command::{CONFLICT_RETRIES_MAX, ExecuteError, Executed, State, append_surely, prepare};
 use muster_eventlog::log::APPEND_EVENTS_MAX;
 use muster_eventlog::{Append, AppendError, Context};
 use muster_types::id::derive;
@@ -133,12 +131,12 @@ impl Commands {
             let Weighed { row, outcome } = weighed;
             let (version, known) = row.map_or((Version::NONE, None), |row| (row.version, Some(row.known)));
             let mut device = known.map(DirectoryDevice::from).unwrap_or_default();
-            let said = decide(&mut device, directory_device::Command::Upsert(record.clone()))?;
+            let said = decide(&mut device, &directory_device::Command::Upsert(record.clone()))?;
             let open = match &outcome {
                 Match::Ambiguous(devices) => devices.clone(),
                 Match::Settled | Match::Promote(_) => Vec::new(),
             };
-            let asked = decide(&mut device, directory_device::Command::Match(open))?;
+            let asked = decide(&mut device, &directory_device::Command::Match(open))?;
             let mut step = Step {
                 changed: !said.is_empty(),
                 ambiguous: matches!(outcome, Match::Ambiguous(_)),
@@ -233,9 +231,8 @@ impl Commands {
     ) -> Result<Executed<Registration>, Fault> {
         let Promote { tenant, device, directory_device, merge } = promote;
         let _turn = self.registering(queries).await?;
-        let told = queries
-            .directory_device(*tenant, *directory_device)
-            .ok_or(directory_device::Error::Unknown)?;
+        let told =
+            queries.directory_device(*tenant, *directory_device).ok_or(directory_device::Error::Unknown)?;
         if let Some(holder) = told.holder.filter(|holder| holder != device && !merge.contains(holder)) {
             let message = "another device has the registration; merge it, or leave it";
             return Err(Fault::new(ErrorCode::RegistrationTaken, message).with("device", holder));
@@ -244,7 +241,9 @@ impl Commands {
         let mut conflicts = 0;
         loop {
             match self.promote_once(promote, &proven, order).await {
-                Err(ExecuteError::Append(AppendError::Conflict { .. })) if conflicts < CONFLICT_RETRIES_MAX => {
+                Err(ExecuteError::Append(AppendError::Conflict { .. }))
+                    if conflicts < CONFLICT_RETRIES_MAX =>
+                {
                     conflicts += 1;
                 }
                 outcome => return Ok(outcome?),
@@ -287,9 +286,9 @@ fn proven(record: &Record) -> Proven {
 
 fn decide(
     device: &mut DirectoryDevice,
-    command: directory_device::Command,
+    command: &directory_device::Command,
 ) -> Result<Vec<directory_device::Event>, directory_device::Error> {
-    let events = device.decide(&command)?;
+    let events = device.decide(command)?;
     events.iter().for_each(|event| device.evolve(event));
     Ok(events)
 }

@@ -11,9 +11,7 @@ impl From<trust_anchor::Error> for Fault {
         match error {
             Error::Unknown => Self::new(ErrorCode::TrustAnchorUnknown, message),
             Error::NameInvalid => Self::invalid_field("trust_anchor.display_name", message),
-            Error::NameTaken { by } => {
-                Self::new(ErrorCode::NameTaken, message).with("trust_anchor", by)
-            }
+            Error::NameTaken { by } => Self::new(ErrorCode::NameTaken, message).with("trust_anchor", by),
             Error::RequestReused { display_name } => {
                 Self::new(ErrorCode::RequestIdReused, message).with("display_name", display_name)
             }
@@ -22,9 +20,7 @@ impl From<trust_anchor::Error> for Fault {
             Error::CertificateUnfit { index, reason } => Self::new(ErrorCode::TrustAnchorInvalid, message)
                 .with("certificate", index)
                 .with_field(format!("trust_anchor.certificates_der[{index}]"), reason),
-            Error::DirectoryTenantInvalid => {
-                Self::invalid_field("trust_anchor.directory_tenant_id", message)
-            }
+            Error::DirectoryTenantInvalid => Self::invalid_field("trust_anchor.directory_tenant_id", message),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::Actor;
+use muster_eventlog::command::Executed;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::registration_service_server::RegistrationService;
 use muster_runtime::{caller, request};
@@ -10,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Grpc, convert, directory, trust_anchor};
 use crate::commands::Order;
-use crate::domain::registration::{Command, Removal};
+use crate::domain::registration::{Command, Registration, Removal};
 use crate::error::status;
 use crate::projection::registrations::Row;
 
@@ -143,6 +144,15 @@ impl Grpc {
         if done.position.is_some() {
             self.metrics.registration_changed(command);
         }
+        self.changed(device, done).await
+    }
+
+    /// Answers with a registration that a command was run on.
+    pub(super) async fn changed(
+        &self,
+        device: DeviceId,
+        done: Executed<Registration>,
+    ) -> Result<Response<pb::Registration>, Status> {
         // The view has what no aggregate keeps: ordinal and moments.
         let position = self.commands.seen_at(done.position).await.map_err(status)?;
         self.queries

@@ -69,7 +69,8 @@ impl Matching {
     /// When it is worth another try: the log does not answer, or the views are too far behind.
     pub async fn handle(&self, event: Envelope) -> Result<(), Fault> {
         let Some(subject) = subject(&event) else { return Ok(()) };
-        let behind = |error: muster_eventlog::project::Behind| Fault::new(ErrorCode::ViewBehind, error.to_string());
+        let behind =
+            |error: muster_eventlog::project::Behind| Fault::new(ErrorCode::ViewBehind, error.to_string());
         self.queries.reach(&Positions::of(Service::Identity, event.position)).await.map_err(behind)?;
         let tenant = event.stream.tenant;
         let ids: BTreeSet<_> = match subject {
@@ -84,7 +85,7 @@ impl Matching {
         let order = Order::because(&event, NAME);
         let taken = self.commands.match_again(tenant, ids, &order, &self.queries).await?;
         if taken.position.is_some() {
-            self.metrics.matched(taken.promoted, taken.ambiguous);
+            (0..taken.promoted).for_each(|_| self.metrics.reacted("directory-promoted"));
             info!(promoted = taken.promoted, ambiguous = taken.ambiguous, "matched devices of the directory");
         }
         Ok(())

@@ -140,7 +140,6 @@ impl View for Hardware {
             return Ok(());
         }
         let device = DeviceId::from_uuid(event.stream.id);
-        #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else has to do with hardware")]
         let ordinal = match Registration::decode(event).map_err(|reason| FoldError::new(event, reason))? {
             Some(Event::TrustEstablished { hardware_keys, .. }) => self.trusted(device, hardware_keys),
             Some(Event::RegistrationRemoved(_)) => {

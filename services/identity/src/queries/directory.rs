@@ -72,7 +72,11 @@ impl Queries {
 
     /// A tenant's trust anchors, by id.
     #[must_use]
-    pub fn trust_anchors(&self, tenant: TenantId, page: Page<TrustAnchorId>) -> Rows<AnchorRow, TrustAnchorId> {
+    pub fn trust_anchors(
+        &self,
+        tenant: TenantId,
+        page: Page<TrustAnchorId>,
+    ) -> Rows<AnchorRow, TrustAnchorId> {
         let anchors = self.trust_anchors.read();
         let rows = anchors.all().filter(|row| row.tenant == tenant);
         let rows = rows.filter(|row| page.mark.is_none_or(|mark| row.id > mark));
@@ -147,14 +151,22 @@ impl Queries {
 
     /// The directory devices whose match may be another one now that something happened to this device.
     #[must_use]
-    pub fn directory_devices_like_device(&self, tenant: TenantId, device: DeviceId) -> BTreeSet<DirectoryDeviceId> {
+    pub fn directory_devices_like_device(
+        &self,
+        tenant: TenantId,
+        device: DeviceId,
+    ) -> BTreeSet<DirectoryDeviceId> {
         let (hardware, directory) = (self.hardware.read(), self.directory.read());
         directory.matching(tenant, hardware.keys(device))
     }
 
     /// The directory devices whose match may be another one now that something happened to this one.
     #[must_use]
-    pub fn directory_devices_like(&self, tenant: TenantId, id: DirectoryDeviceId) -> BTreeSet<DirectoryDeviceId> {
+    pub fn directory_devices_like(
+        &self,
+        tenant: TenantId,
+        id: DirectoryDeviceId,
+    ) -> BTreeSet<DirectoryDeviceId> {
         let directory = self.directory.read();
         let keys = directory.get(id).map_or(&[][..], |row| &row.known.record.hardware_keys);
         let mut like = directory.matching(tenant, keys);

@@ -60,17 +60,17 @@ pub fn encode_directory_device(row: &DirectoryRow) -> Vec<u8> {
     let DirectoryRow { tenant, known, version } = row;
     let Known { record, ambiguous, removed } = known;
     let Record { directory_id, display_name, join_type, hardware_keys, attributes } = record;
-    let attribute = |(name, value): (&Box<str>, &Box<str>)| Attribute {
-        name: name.to_string(),
-        value: value.to_string(),
-    };
+    let attributes = attributes
+        .iter()
+        .map(|(name, value)| Attribute { name: name.to_string(), value: value.to_string() })
+        .collect();
     let value = DirectoryDeviceValue {
         tenant: tenant.to_string(),
         directory_id: directory_id.to_string(),
         display_name: display_name.to_string(),
         join_type: join_type.to_string(),
         hardware_keys: keys_to_bytes(hardware_keys),
-        attributes: attributes.iter().map(attribute).collect(),
+        attributes,
         ambiguous: ambiguous.iter().map(|device| device.as_bytes().to_vec()).collect(),
         removed: *removed,
         version: version.0,

@@ -85,9 +85,9 @@ impl Record {
         if attributes.len() > ATTRIBUTES_MAX {
             return Err(RecordError::Attributes { found: attributes.len() });
         }
-        let sound =
-            |(name, value): (&Box<str>, &Box<str>)| !name.is_empty() && is_text(name) && is_text(value);
-        if attributes.iter().all(sound) { Ok(()) } else { Err(RecordError::Attribute) }
+        let mut texts =
+            attributes.iter().map(|(name, value)| !name.is_empty() && is_text(name) && is_text(value));
+        if texts.all(|sound| sound) { Ok(()) } else { Err(RecordError::Attribute) }
     }
 
     /// What a registration by this directory device is known by.
