@@ -159,8 +159,6 @@ pub struct LinuxRule {
     pub id: String,
     /// The oldest sensor, where the device has one.
     pub minimum_sensor: VersionNumbers,
-    /// The sensor's version, as the rule writes it.
-    pub minimum_sensor_text: String,
     /// The distributions that can be managed; `None` means any.
     pub distributions: Option<Vec<Distribution>>,
     /// Where the rule stands.
@@ -174,8 +172,6 @@ pub struct MacosRule {
     pub id: String,
     /// The oldest sensor, where the device has one.
     pub minimum_sensor: VersionNumbers,
-    /// The sensor's version, as the rule writes it.
-    pub minimum_sensor_text: String,
     /// The oldest release; `None` means any.
     pub minimum_release: Option<VersionNumbers>,
     /// Where the rule stands.

@@ -14,8 +14,9 @@ Which devices this channel can manage. A tenant holds to the current rules or to
 This page comes from `catalog/platforms.yaml`.
 
 What a device did not report counts as absent, except what a minimum is measured by: a Windows device must say whether it
-is a server, and its build; where rules name distributions, a Linux device must say which it is. Otherwise it is refused
-as [FACTS_INCOMPLETE](FACTS_INCOMPLETE.md), with what is missing.
+is a server, and its build; where the unified agent is needed, whether it runs that; where rules name distributions or
+releases, a Linux device or a Mac must say which it has. Otherwise it is refused as
+[FACTS_INCOMPLETE](FACTS_INCOMPLETE.md), with what is missing.
 ";
 
 const SENSOR: &str = "
@@ -86,14 +87,14 @@ fn others(page: &mut String, platforms: &Platforms, edition: Edition) {
             || "any distribution".to_owned(),
             |list| list.iter().map(distribution).collect::<Vec<_>>().join(", "),
         );
-        let (sensor, source) = (&rule.minimum_sensor_text, cell(&rule.basis));
+        let (sensor, source) = (&rule.minimum_sensor, cell(&rule.basis));
         line(page, format_args!("| Linux | {releases} | {sensor} or later | {source} |"));
     }
     if let Some(rule) = platforms.macos(edition) {
         let release = rule
             .minimum_release
             .map_or_else(|| "any release".to_owned(), |minimum| format!("macOS {minimum} or later"));
-        let (sensor, source) = (&rule.minimum_sensor_text, cell(&rule.basis));
+        let (sensor, source) = (&rule.minimum_sensor, cell(&rule.basis));
         line(page, format_args!("| macOS | {release} | {sensor} or later | {source} |"));
     }
     page.push_str(SENSOR);

@@ -182,7 +182,6 @@ fn linux_rule(file: LinuxFile, sources: &Sources, findings: &mut Findings<'_>) -
     }
     let rule = LinuxRule {
         minimum_sensor: version(&minimum_sensor, "minimum_sensor", findings),
-        minimum_sensor_text: minimum_sensor,
         distributions,
         basis: basis(as_of, source, confidence, notes, sources, findings),
         id,
@@ -208,7 +207,6 @@ fn macos_rule(file: MacosFile, sources: &Sources, findings: &mut Findings<'_>) -
     findings.enter(&id);
     let rule = MacosRule {
         minimum_sensor: version(&minimum_sensor, "minimum_sensor", findings),
-        minimum_sensor_text: minimum_sensor,
         minimum_release: minimum_release.map(|text| version(&text, "minimum_release", findings)),
         basis: basis(as_of, source, confidence, notes, sources, findings),
         id,

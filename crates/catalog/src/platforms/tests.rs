@@ -93,6 +93,7 @@ fn versions_compare_number_by_number() {
         assert_eq!(VersionNumbers::parse(junk), None, "{junk}");
     }
     assert_eq!(VersionNumbers::parse("11.4-rc1.9").map(|v| v.to_string()).as_deref(), Some("11.4"));
+    assert_eq!(VersionNumbers::parse("16.04").map(|v| v.to_string()).as_deref(), Some("16.04"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(crate) mod tests;
 
 use muster_types::{Digest, HardwareKey};
 
+pub(crate) use check::knowledge_base_number;
 pub use check::{
     DEVICE_TAGS_MAX, INSTALLED_UPDATES_MAX, InvalidFacts, SECURITY_PRODUCTS_MAX, TEXT_BYTES_MAX,
 };

@@ -10,7 +10,7 @@ use muster_types::EnrollmentCode;
 use super::enrollment::ManagedBy;
 use super::scope::{EntitlementKind, Scope, ScopeMode};
 
-pub use traits::{Build, DeviceClass, Sensor, Traits, VersionNumbers};
+pub use traits::{Build, DeviceClass, Mdm, Sensor, Traits};
 
 /// What was decided about a device.
 #[derive(Debug, Clone, PartialEq, Eq)]

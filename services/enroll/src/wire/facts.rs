@@ -324,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_refused_with_the_field() {
-        let changes: [(&str, fn(&mut pb::DeviceFacts)); 8] = [
+        type Change = fn(&mut pb::DeviceFacts);
+        let changes: [(&str, Change); 8] = [
             ("platform", |f| f.platform = 0),
             ("platform", |f| f.platform = 9),
             ("hardware_digest", |f| f.hardware_digest.clear()),

@@ -98,6 +98,9 @@ pub(crate) fn everything() -> DeviceFacts {
     }
 }
 
+/// Changes one thing.
+type Change = fn(&mut DeviceFacts);
+
 fn hex(digest: Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -134,7 +137,7 @@ fn the_digest_stays_what_it_was() {
 
 #[test]
 fn every_newer_field_counts_in_the_digest() {
-    let changes: [fn(&mut DeviceFacts); 16] = [
+    let changes: [Change; 16] = [
         |f| f.edition = None,
         |f| f.os_build = Some("10.0.20348.1669".into()),
         |f| f.installed_updates.clear(),
@@ -170,7 +173,7 @@ fn facts_within_bounds_pass() {
 
 #[test]
 fn facts_out_of_bounds_are_refused_with_the_field() {
-    let changes: [(&str, fn(&mut DeviceFacts)); 14] = [
+    let changes: [(&str, Change); 14] = [
         ("hostname", |f| f.hostname = "a".repeat(1 << 20)),
         ("hostname", |f| f.hostname = "a".repeat(256)),
         ("product_name", |f| f.product_name = Some("\u{7}".into())),

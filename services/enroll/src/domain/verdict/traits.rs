@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use muster_catalog::platforms::VersionNumbers;
+
 use crate::domain::facts::{ConfigMgr, DeviceFacts, DomainRole, LanguageMode, MdmProvider, Platform};
 use crate::domain::tags;
 
@@ -9,7 +11,7 @@ use crate::domain::tags;
 /// million devices has some thousand different ones. A scope change is decided once for each of them.
 ///
 /// What was not collected counts as absent, but for what a minimum is measured by: the class and the build of Windows,
-/// the release of a distribution where rules name releases, the version of a sensor that is there.
+/// the release of a distribution where rules name releases, the unified agent where they ask for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Traits {
     /// What kind of device it is.
@@ -144,47 +146,6 @@ impl fmt::Display for Build {
             Some(revision) => write!(f, "{}.{revision}", self.branch),
             None => write!(f, "{}", self.branch),
         }
-    }
-}
-
-/// The leading numbers of a version, at most four. Compared number by number; where one ends before the other, what it
-/// does not say counts as equal to anything when a minimum is measured, see [`VersionNumbers::reaches`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VersionNumbers {
-    numbers: [u32; 4],
-    length: u8,
-}
-
-impl VersionNumbers {
-    /// Reads the leading numbers of a text such as `101.23052.0009` or `12`; `None` when it does not begin with one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut version = Self { numbers: [0; 4], length: 0 };
-        for part in text.trim().split('.').take(4) {
-            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
-            let Some(value) = number(&part[..digits]) else { break };
-            version.numbers[usize::from(version.length)] = value;
-            version.length += 1;
-            if digits < part.len() {
-                break;
-            }
-        }
-        (version.length > 0).then_some(version)
-    }
-
-    /// Whether this version is `minimum` or later, as far as it can be told: CentOS says `7`, which reaches `7.2`.
-    #[must_use]
-    pub fn reaches(&self, minimum: &Self) -> bool {
-        let said = usize::from(self.length.min(minimum.length));
-        self.numbers[..said] >= minimum.numbers[..said]
-    }
-}
-
-impl fmt::Display for VersionNumbers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (first, rest) = (self.numbers[0], &self.numbers[1..usize::from(self.length)]);
-        write!(f, "{first}")?;
-        rest.iter().try_for_each(|number| write!(f, ".{number}"))
     }
 }
 
