@@ -18,16 +18,20 @@ use tonic::Request;
 use crate::house::{House, TENANT, admin, by, device, device_name, from_device, level};
 
 /// Longest wait for what must come.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 impl House {
     async fn check_in(&self, n: u8, applied_etag: &[u8]) -> Outcome {
         let request =
             pb::CheckInRequest { sequence: 1, applied_etag: applied_etag.into(), ..Default::default() };
-        self.grpc.check_in(from_device(n, request)).await.unwrap().into_inner().outcome.unwrap()
+        self.answer(n, request).await.outcome.unwrap()
     }
 
-    fn opened(&self, outcome: Outcome) -> pb::PolicyDocument {
+    pub(crate) async fn answer(&self, n: u8, request: pb::CheckInRequest) -> pb::CheckInResponse {
+        self.grpc.check_in(from_device(n, request)).await.unwrap().into_inner()
+    }
+
+    pub(crate) fn opened(&self, outcome: Outcome) -> pb::PolicyDocument {
         let Outcome::Policy(pb::SignedPolicy { payload_type, payload, signatures }) = outcome else {
             panic!("no policy: {outcome:?}")
         };

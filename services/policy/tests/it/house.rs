@@ -9,6 +9,7 @@ use muster_eventlog::memory::MemoryLog;
 use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
 use muster_pki::{InitOptions, LocalTrust, PolicyVerifier};
 use muster_policy::grpc::Grpc;
+use muster_policy::wire::kind;
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as pb;
@@ -17,7 +18,7 @@ use muster_runtime::position::{MIN_POSITION, POSITION};
 use muster_runtime::{Caller, Deps, Metrics, TaskGroup};
 use muster_types::id::derive;
 use muster_types::{
-    Aggregate, DeviceId, EventId, FixedClock, GroupId, Positions, ResourceName, StreamId, TenantId,
+    Aggregate, DeviceId, EventId, FixedClock, GroupId, Positions, ResourceName, Service, StreamId, TenantId,
     Timestamp, Version,
 };
 use prost::Message;
@@ -61,61 +62,35 @@ impl House {
     /// The same with devices 0, 1 and 2 (Linux, trusted in this order) and group 0 with the first two of them.
     pub(crate) async fn with_devices() -> Self {
         let house = Self::new();
-        for n in 0..3 {
-            let platform = enroll::Platform::Linux.into();
-            let facts = Some(enroll::DeviceFacts { platform, ..Default::default() });
-            let onboarded = enroll::DeviceOnboarded { facts, ..Default::default() };
-            house
-                .tell(
-                    Aggregate::Enrollment,
-                    device(n).uuid(),
-                    0,
-                    "muster.enroll.v1.DeviceOnboarded",
-                    &onboarded,
-                )
-                .await;
-            let trusted = identity::TrustEstablished::default();
-            house
-                .tell(
-                    Aggregate::Registration,
-                    device(n).uuid(),
-                    0,
-                    "muster.identity.v1.TrustEstablished",
-                    &trusted,
-                )
-                .await;
-        }
-        let defined = identity::GroupDefined { display_name: "Servers".into(), ..Default::default() };
-        house.tell(Aggregate::Group, group(0).uuid(), 0, "muster.identity.v1.GroupDefined", &defined).await;
-        let mut added = Vec::new();
-        RoaringBitmap::from([0, 1]).serialize_into(&mut added).unwrap();
-        let changed = identity::GroupMembershipChanged { added, removed: vec![] };
-        house
-            .tell(Aggregate::Group, group(0).uuid(), 1, "muster.identity.v1.GroupMembershipChanged", &changed)
-            .await;
-        let (enroll, identity) = (muster_types::Service::Enroll, muster_types::Service::Identity);
-        house.seen(&Positions::of(enroll, 3).join(Positions::of(identity, 5)).to_string()).await;
+        fleet(&house.log).await;
+        house.settled().await;
         house
     }
 
-    async fn tell(&self, aggregate: Aggregate, id: Uuid, expected: u64, kind: &str, message: &impl Message) {
-        let event = NewEvent {
-            id: EventId::from_uuid(derive("test", &[id.as_bytes(), kind.as_bytes()])),
-            kind: EventType::new(kind),
-            payload: message.encode_to_vec().into(),
-        };
-        let context = Context {
-            actor: Actor::admin("test"),
-            time: Timestamp::from_micros(1),
-            correlation_id: id,
-            causation_id: None,
-            traceparent: None,
-        };
-        let stream = StreamId::new(TENANT, aggregate, id);
-        self.log
-            .append(vec![Append { stream, expected: Version(expected), events: vec![event], context }])
-            .await
-            .unwrap();
+    /// Tells an event of a device's enrollment, and waits until the service has folded it.
+    pub(crate) async fn enroll(&self, n: u8, kind: &str, message: &impl Message) {
+        tell(&self.log, Aggregate::Enrollment, device(n).uuid(), kind, message).await;
+        self.settled().await;
+    }
+
+    /// Tells an event of a device's registration, and waits until the service has folded it.
+    pub(crate) async fn identity(&self, n: u8, kind: &str, message: &impl Message) {
+        tell(&self.log, Aggregate::Registration, device(n).uuid(), kind, message).await;
+        self.settled().await;
+    }
+
+    /// Waits until the service has folded what is in the logs.
+    pub(crate) async fn settled(&self) {
+        let mut heads = Positions::ZERO;
+        for service in [Service::Enroll, Service::Identity, Service::Policy] {
+            heads = heads.join(Positions::of(service, self.log.head(service).await.unwrap()));
+        }
+        self.seen(&heads.to_string()).await;
+    }
+
+    /// Payloads of the events in a stream.
+    pub(crate) async fn told<M: Message + Default>(&self, aggregate: Aggregate, id: Uuid) -> Vec<M> {
+        payloads(&self.log, StreamId::new(TENANT, aggregate, id)).await
     }
 
     /// Waits until the service has folded a position.
@@ -144,8 +119,75 @@ impl House {
     }
 
     pub(crate) async fn end(self) {
-        self.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        self.end_with_log().await;
     }
+
+    /// Ends the service and gives its log.
+    pub(crate) async fn end_with_log(self) -> SharedLog {
+        self.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        self.log
+    }
+}
+
+/// Devices 0, 1 and 2 (Linux, trusted in this order) and group 0 with the first two of them.
+pub(crate) async fn fleet(log: &SharedLog) {
+    for n in 0..3 {
+        let platform = enroll::Platform::Linux.into();
+        let facts = Some(enroll::DeviceFacts { platform, ..Default::default() });
+        let facts_digest = vec![n; 32];
+        let onboarded = enroll::DeviceOnboarded { facts, facts_digest, ..Default::default() };
+        tell(log, Aggregate::Enrollment, device(n).uuid(), kind::DEVICE_ONBOARDED, &onboarded).await;
+        let trusted = identity::TrustEstablished::default();
+        tell(log, Aggregate::Registration, device(n).uuid(), kind::TRUST_ESTABLISHED, &trusted).await;
+    }
+    let defined = identity::GroupDefined { display_name: "Servers".into(), ..Default::default() };
+    tell(log, Aggregate::Group, group(0).uuid(), kind::GROUP_DEFINED, &defined).await;
+    let mut added = Vec::new();
+    RoaringBitmap::from([0, 1]).serialize_into(&mut added).unwrap();
+    let changed = identity::GroupMembershipChanged { added, removed: vec![] };
+    tell(log, Aggregate::Group, group(0).uuid(), kind::MEMBERSHIP_CHANGED, &changed).await;
+}
+
+/// Appends an event to a stream, as another service does.
+pub(crate) async fn tell(
+    log: &SharedLog,
+    aggregate: Aggregate,
+    id: Uuid,
+    kind: &str,
+    message: &impl Message,
+) {
+    tell_at(log, Timestamp::from_micros(1), (aggregate, id), kind, message).await;
+}
+
+/// The same at a moment.
+pub(crate) async fn tell_at(
+    log: &SharedLog,
+    time: Timestamp,
+    (aggregate, id): (Aggregate, Uuid),
+    kind: &str,
+    message: &impl Message,
+) {
+    let stream = StreamId::new(TENANT, aggregate, id);
+    let expected = Version(log.read(stream, Version::NONE).await.unwrap().len() as u64);
+    let event = NewEvent {
+        id: EventId::from_uuid(derive("test", &[id.as_bytes(), &expected.0.to_be_bytes()])),
+        kind: EventType::new(kind),
+        payload: message.encode_to_vec().into(),
+    };
+    let context = Context {
+        actor: Actor::admin("test"),
+        time,
+        correlation_id: id,
+        causation_id: None,
+        traceparent: None,
+    };
+    log.append(vec![Append { stream, expected, events: vec![event], context }]).await.unwrap();
+}
+
+/// Payloads of the events in a stream.
+pub(crate) async fn payloads<M: Message + Default>(log: &SharedLog, stream: StreamId) -> Vec<M> {
+    let events = log.read(stream, Version::NONE).await.unwrap();
+    events.iter().map(|event| M::decode(&event.payload[..]).unwrap()).collect()
 }
 
 pub(crate) fn device(n: u8) -> DeviceId {

@@ -8,4 +8,6 @@
 
 mod admin;
 mod device;
+mod directives;
 mod house;
+mod served;
