@@ -1,5 +1,5 @@
 //! Generates what is checked in: `crates/proto/src/gen` from `proto/`, without protoc, and `docs/catalogue` from
-//! `catalog/`, the table of error codes; and tells whether it is fresh.
+//! `catalog/`, the table of error codes, and `docs/enrollment`; and tells whether it is fresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,12 +10,15 @@ use muster_catalog::{Catalogue, docs};
 use muster_errors::{Effect, ErrorCode, Retry};
 use prost::Message as _;
 
+use crate::enrollment_docs;
+
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Generates everything; with `check`, only compares it with what is checked in.
 pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     settle(root, "crates/proto/src/gen", &generate(root)?, check)?;
     settle(root, "docs/catalogue", &catalogue_pages(), check)?;
+    settle(root, "docs/enrollment", &enrollment_docs::pages(), check)?;
     settle_file(root, "docs/errors/README.md", &error_table(), check)
 }
 

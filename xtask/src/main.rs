@@ -1,6 +1,7 @@
 //! House work: `cargo xtask codegen|setup|test|tidy`.
 
 mod codegen;
+mod enrollment_docs;
 mod setup;
 mod test;
 mod tidy;
@@ -14,7 +15,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "House work")]
 enum Task {
-    /// Generate crates/proto from proto/, and the catalogue's pages from catalog/
+    /// Generate crates/proto from proto/, and the pages of the catalogue, the error codes and enrollment
     Codegen {
         /// Only check that what is checked in is fresh
         #[arg(long)]

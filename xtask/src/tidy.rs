@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-testkit", ANY),
     ("muster-bench", ANY),
     ("muster-tests", ANY),
-    ("xtask", &["muster-errors", "muster-catalog"]),
+    ("xtask", &["muster-types", "muster-errors", "muster-catalog"]),
 ];
 
 /// A service may use every crate and no other service.
@@ -142,7 +142,8 @@ fn purity(root: &Path, breaches: &mut Vec<String>) -> anyhow::Result<()> {
             for (number, line) in
                 source.lines().enumerate().take_while(|(_, line)| !line.contains("#[cfg(test)]"))
             {
-                let code = line.split("//").next().unwrap_or_default();
+                // A device's clock may be off: the name of that cause is no clock.
+                let code = line.split("//").next().unwrap_or_default().replace("EnrollmentCode::Clock", "");
                 for (text, instead) in IMPURE.iter().filter(|(text, _)| code.contains(text)) {
                     breaches.push(format!(
                         "{}:{}: `{text}` in a pure rule: {instead}",

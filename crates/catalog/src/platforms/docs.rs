@@ -1,5 +1,6 @@
 //! The rules for readers, in Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{
@@ -11,7 +12,7 @@ const HEAD: &str = "\
 # Supported platforms
 
 Which devices this channel can manage. A tenant holds to the current rules or to those of 2023-09 (`muster scope set`).
-This page comes from `catalog/platforms.yaml`.
+This page comes from `catalog/platforms.yaml`; *source* is the date of the documentation that says so, listed at the end.
 
 What a device did not report counts as absent, except what a minimum is measured by: a Windows device must say whether it
 is a server, and its build; where the unified agent is needed, whether it runs that; where rules name distributions or
@@ -39,6 +40,7 @@ pub fn page(platforms: &Platforms) -> String {
         others(&mut page, platforms, edition);
         excluded(&mut page, platforms, edition);
     }
+    sources(&mut page, platforms);
     page
 }
 
@@ -104,7 +106,8 @@ fn others(page: &mut String, platforms: &Platforms, edition: Edition) {
 
 fn distribution(distribution: &Distribution) -> String {
     let Distribution { name, ids: _, minimum, except } = distribution;
-    let except = except.map(|(from, below)| format!(" but not {from} to below {below}")).unwrap_or_default();
+    let except =
+        except.map(|(from, below)| format!(" but not from {from} to before {below}")).unwrap_or_default();
     format!("{name} {minimum} or later{except}")
 }
 
@@ -125,8 +128,20 @@ fn excluded(page: &mut String, platforms: &Platforms, edition: Edition) {
 }
 
 fn cell(basis: &Basis) -> String {
-    let Basis { as_of: _, source, source_date, confidence, notes: _ } = basis;
-    format!("{source}, {source_date}{}", mark(*confidence))
+    format!("{}{}", basis.source_date, mark(basis.confidence))
+}
+
+fn sources(page: &mut String, platforms: &Platforms) {
+    page.push_str("\n## Sources\n\n| date | title |\n|---|---|\n");
+    let Platforms { windows, linux, macos, excluded } = platforms;
+    let windows = windows.iter().map(|rule| &rule.basis);
+    let others = linux.iter().map(|rule| &rule.basis).chain(macos.iter().map(|rule| &rule.basis));
+    let rules = windows.chain(others).chain(excluded.iter().map(|row| &row.basis));
+    let listed: BTreeSet<_> = rules.map(|basis| (&basis.source_date, &basis.source)).collect();
+    for (date, title) in listed.into_iter().rev() {
+        line(page, format_args!("| {date} | {title} |"));
+    }
+    page.push_str("\nThe build that an update brought stands in the title of its support page.\n");
 }
 
 const fn mark(confidence: Confidence) -> &'static str {
@@ -147,7 +162,7 @@ fn notes<'a>(page: &mut String, rows: impl Iterator<Item = (&'a str, &'a Basis)>
     }
 }
 
-#[expect(clippy::expect_used, reason = "a String takes every write")]
 fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(page, "{text}").expect("a String takes every write");
+    // Writing to a String cannot fail.
+    writeln!(page, "{text}").unwrap_or_default();
 }

@@ -74,8 +74,9 @@ fn sound(platforms: &Platforms, findings: &mut Findings<'_>) {
         once("linux", edition, linux.iter().map(|rule| &rule.basis), findings);
         once("macos", edition, macos.iter().map(|rule| &rule.basis), findings);
     }
-    let kinds: BTreeSet<_> = excluded.iter().map(|exclusion| exclusion.what).collect();
-    if kinds.len() < excluded.len() {
+    let mut named = BTreeSet::new();
+    let each = excluded.iter().flat_map(|row| row.basis.as_of.iter().map(|edition| (*edition, row.what)));
+    if !each.into_iter().all(|pair| named.insert(pair)) {
         findings.add("excluded", "names something twice");
     }
 }

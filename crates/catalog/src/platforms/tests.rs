@@ -51,7 +51,7 @@ fn updates_and_builds_are_as_documented() {
 
 #[test]
 fn a_file_out_of_order_is_refused_with_row_and_field() {
-    let table: [(&str, &str, &str); 9] = [
+    let table: [(&str, &str, &str); 10] = [
         ("schema: platforms/1", "schema: platforms/2", "schema"),
         ("below_branch: 22000", "below_branch: 21000", "windows-10-2023-09: below_branch"),
         ("update: KB5025229", "update: 5025229", "windows-server-2019: minimums"),
@@ -60,6 +60,7 @@ fn a_file_out_of_order_is_refused_with_row_and_field() {
         ("source: seed", "source: hearsay", "source"),
         ("minimum_sensor: 101.23052.0004", "minimum_sensor: latest", "macos-2023-09: minimum_sensor"),
         ("- id: macos\n", "- id: linux\n", "linux occurs twice"),
+        ("what: azure_virtual_desktop", "what: non_persistent_vdi", "excluded: names something twice"),
         ("ids: [fedora]", "ids: [debian]", "linux-2023-09: distributions: name an id twice"),
     ];
     for (from, to, expected) in table {
