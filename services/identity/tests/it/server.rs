@@ -1,30 +1,61 @@
 //! A server with identity on a free port, and clients of it.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
 use muster_errors::{ErrorCode, Fault};
-use muster_eventlog::Delivery;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::{Actor, Append, Context, Delivery, Envelope, EventType, NewEvent};
 use muster_identity::Config;
-use muster_pki::{InitOptions, LocalTrust, csr};
+use muster_pki::{Identity, InitOptions, LocalTrust, csr};
 use muster_proto::identity::v1 as pb;
 use muster_runtime::server::{self, ServerOptions};
-use muster_runtime::{Deps, Metrics, TaskGroup};
-use muster_types::{Clock as _, DeviceId, ResourceName, Service, SystemClock, TenantId};
+use muster_runtime::{Deps, Metrics, Revocations, TaskGroup};
+use muster_types::{
+    Clock as _, DeviceId, EventId, ResourceName, Service, StreamId, SystemClock, TenantId, Version,
+};
+use prost::Message;
 use rcgen::KeyPair;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 pub(crate) const PARENT: &str = "tenants/default";
 
+/// Longest wait for what must come.
+const SOON: Duration = Duration::from_secs(10);
+
 pub(crate) struct TestServer {
-    log: SharedLog,
+    pub(crate) log: SharedLog,
+    pub(crate) trust: LocalTrust,
+    pub(crate) metrics: Metrics,
     endpoint: String,
-    trust: LocalTrust,
     _dir: TempDir,
+}
+
+/// A device with its key and its certificate.
+pub(crate) struct TestDevice {
+    /// Resource name of the device.
+    pub(crate) name: String,
+    pub(crate) key: KeyPair,
+    pub(crate) chain_der: Vec<Vec<u8>>,
+}
+
+impl TestDevice {
+    pub(crate) fn id(&self) -> DeviceId {
+        self.name.rsplit('/').next().expect("a name has parts").parse().expect("a device id")
+    }
+
+    pub(crate) fn registration(&self) -> String {
+        ResourceName::Registration(TenantId::DEFAULT, self.id()).to_string()
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::from_der(self.chain_der.clone(), self.key.serialized_der().to_vec())
+    }
 }
 
 impl TestServer {
@@ -34,21 +65,18 @@ impl TestServer {
         let trust = LocalTrust::init(dir.path(), &options).expect("a folder of trust");
         let bound = server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let endpoint = format!("https://{}", bound.local_addr());
-        let tasks = TaskGroup::new();
-        let deps = Deps {
-            log: Arc::new(MemoryLog::default()),
-            kv: Arc::new(MemoryKv::default()),
-            clock: Arc::new(SystemClock),
-            tasks: tasks.clone(),
-            metrics: Metrics::default(),
-            tenant: TenantId::DEFAULT,
-            trust: trust.clone(),
-        };
+        let deps = deps(Arc::new(MemoryLog::default()), &trust);
         let identity = muster_identity::build(Config::default(), deps.clone()).await.expect("it is built");
         let options =
             ServerOptions::new(&trust, Service::Identity, Arc::new(SystemClock)).expect("TLS settings");
-        server::start(bound, vec![identity], options, &tasks, &deps.metrics).expect("the server starts");
-        Self { log: deps.log, endpoint, trust, _dir: dir }
+        let options = ServerOptions { revocations: Some(Revocations::start(&deps)), ..options };
+        server::start(bound, vec![identity], options, &deps.tasks, &deps.metrics).expect("the server starts");
+        Self { log: deps.log, trust, metrics: deps.metrics, endpoint, _dir: dir }
+    }
+
+    /// A client with the certificate of a device.
+    pub(crate) fn device(&self, device: &TestDevice) -> Client {
+        self.connect(self.options().with_identity(device.identity()))
     }
 
     pub(crate) fn anonymous(&self) -> Client {
@@ -75,19 +103,103 @@ impl TestServer {
 
     /// Has a device trusted and tells its resource name.
     pub(crate) async fn trusted(&self, number: u128) -> String {
-        let established = self.service(Service::Enroll).trust().establish_trust(wish(number)).await;
-        established.expect("trusted");
-        device_name(number)
+        self.trusted_device(number).await.name
+    }
+
+    /// Has a device trusted, with a P-256 key.
+    pub(crate) async fn trusted_device(&self, number: u128) -> TestDevice {
+        self.trusted_by(number, KeyPair::generate().expect("a key")).await
+    }
+
+    /// Has a device trusted by its key.
+    pub(crate) async fn trusted_by(&self, number: u128, key: KeyPair) -> TestDevice {
+        let wish =
+            pb::EstablishTrustRequest { csr_der: csr::create(&key).expect("a request"), ..wish(number) };
+        let established = self.service(Service::Enroll).trust().establish_trust(wish).await;
+        let chain_der = established.expect("trusted").into_inner().certificate_chain_der;
+        TestDevice { name: device_name(number), key, chain_der }
+    }
+
+    /// Appends an event of another service to the log, as the next of its stream.
+    pub(crate) async fn append(&self, stream: StreamId, kind: &'static str, message: &impl Message) {
+        let version = Version(self.log.read(stream, Version::NONE).await.expect("a log").len() as u64);
+        let id = muster_types::id::derive("test", &[stream.id.as_bytes(), &version.0.to_be_bytes()]);
+        let append = Append {
+            stream,
+            expected: version,
+            events: vec![NewEvent {
+                id: EventId::from_uuid(id),
+                kind: EventType::new(kind),
+                payload: message.encode_to_vec().into(),
+            }],
+            context: Context {
+                actor: Actor::service(stream.service()),
+                time: SystemClock.now(),
+                correlation_id: id,
+                causation_id: None,
+                traceparent: None,
+            },
+        };
+        self.log.append(vec![append]).await.expect("acknowledged");
+    }
+
+    /// Waits until identity's log has so many events, and tells their short names.
+    pub(crate) async fn events_until(&self, count: usize) -> Vec<String> {
+        let enough = async {
+            let mut subscription = self.log.subscribe(Service::Identity, 0).await.expect("a log");
+            let mut kinds = Vec::new();
+            while kinds.len() < count {
+                if let Some(Delivery::Events(events)) = subscription.next().await.expect("a log") {
+                    kinds.extend(events.iter().map(|event| event.kind.short().to_owned()));
+                }
+            }
+            kinds
+        };
+        tokio::time::timeout(SOON, enough).await.expect("the events come in time")
+    }
+
+    /// Identity's events so far, whole.
+    pub(crate) async fn envelopes(&self) -> Vec<Envelope> {
+        let mut subscription = self.log.subscribe(Service::Identity, 0).await.expect("a log");
+        let mut all = Vec::new();
+        while let Some(Delivery::Events(events)) = subscription.next().await.expect("a log") {
+            all.extend(events);
+        }
+        all
     }
 
     /// Short names of identity's events so far.
     pub(crate) async fn events(&self) -> Vec<String> {
-        let mut subscription = self.log.subscribe(Service::Identity, 0).await.expect("a log");
-        let mut kinds = Vec::new();
-        while let Some(Delivery::Events(events)) = subscription.next().await.expect("a log") {
-            kinds.extend(events.iter().map(|event| event.kind.short().to_owned()));
+        self.envelopes().await.iter().map(|event| event.kind.short().to_owned()).collect()
+    }
+}
+
+/// What calls are answered with, once the client has noticed that its connection was closed.
+pub(crate) async fn refused<T, F>(call: impl Fn() -> F) -> Fault
+where
+    F: Future<Output = Result<T, tonic::Status>>,
+{
+    let refusal = async {
+        loop {
+            match fault(call().await) {
+                Some(fault) if fault.code != ErrorCode::ServerUnreachable => return fault,
+                _ => tokio::task::yield_now().await,
+            }
         }
-        kinds
+    };
+    tokio::time::timeout(SOON, refusal).await.expect("a refusal in time")
+}
+
+/// What a service is given, on a log.
+pub(crate) fn deps(log: SharedLog, trust: &LocalTrust) -> Deps {
+    Deps {
+        log,
+        kv: Arc::new(MemoryKv::default()),
+        clock: Arc::new(SystemClock),
+        tasks: TaskGroup::new(),
+        metrics: Metrics::default(),
+        tenant: TenantId::DEFAULT,
+        trust: trust.clone(),
     }
 }
 
