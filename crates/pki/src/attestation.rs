@@ -56,12 +56,30 @@ pub struct Challenge {
 /// What must be kept until the answer comes. Holds the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pending {
-    pub(crate) secret: Vec<u8>,
-    pub(crate) attestation_key: Vec<u8>,
-    pub(crate) attested: Attested,
+    secret: Vec<u8>,
+    attestation_key: Vec<u8>,
+    attested: Attested,
 }
 
 impl Pending {
+    /// What a kind of hardware must remember of a challenge.
+    #[must_use]
+    pub const fn new(secret: Vec<u8>, attestation_key: Vec<u8>, attested: Attested) -> Self {
+        Self { secret, attestation_key, attested }
+    }
+
+    /// The secret that the hardware must recover.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// Public part of the key to attest with.
+    #[must_use]
+    pub fn attestation_key(&self) -> &[u8] {
+        &self.attestation_key
+    }
+
     /// What will be attested.
     #[must_use]
     pub const fn attested(&self) -> &Attested {

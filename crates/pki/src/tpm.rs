@@ -47,7 +47,7 @@ impl Attestation for Tpm {
         let challenge = make_credential(&ek, ak.name(), &secret)?;
         let attested = Attested { hardware_key_digest: ek.digest(), anchor };
         let attestation_key = wish.attestation_key.to_vec();
-        Ok((challenge, Pending { secret, attestation_key, attested }))
+        Ok((challenge, Pending::new(secret, attestation_key, attested)))
     }
 
     fn verify(
@@ -56,13 +56,13 @@ impl Attestation for Tpm {
         answer: &Answer<'_>,
         csr_digest: &Digest,
     ) -> Result<Attested, AttestationError> {
-        if !bool::from(pending.secret.ct_eq(answer.recovered_secret)) {
+        if !bool::from(pending.secret().ct_eq(answer.recovered_secret)) {
             return Err(AttestationError::Secret);
         }
-        let ak = PublicArea::read(&pending.attestation_key)?;
+        let ak = PublicArea::read(pending.attestation_key())?;
         quote::check(answer.quote, csr_digest)?;
         quote::verify_signature(&ak, answer.quote, answer.signature)?;
-        Ok(pending.attested.clone())
+        Ok(pending.attested().clone())
     }
 }
 

@@ -26,6 +26,7 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use crate::admission::Renewals;
+use crate::attestation::Attestations;
 use crate::commands::Commands;
 use crate::domain::group::Group;
 use crate::error::status;
@@ -47,6 +48,8 @@ pub struct Grpc {
     pub issuing: Issuing,
     /// What proofs of registrations are verified by.
     pub proofs: Proofs,
+    /// What takes attestations, if this build does.
+    pub attestations: Option<Arc<Attestations>>,
     /// How many renewals are let in.
     pub renewals: Renewals,
     /// Numbers.

@@ -9,6 +9,7 @@ pub mod domain;
 pub mod wire;
 
 pub mod admission;
+pub mod attestation;
 pub mod commands;
 pub mod issuing;
 pub mod process_manager;
@@ -32,6 +33,7 @@ pub use config::Config;
 pub use error::Error;
 
 use admission::Renewals;
+use attestation::Attestations;
 use commands::Commands;
 use grpc::Grpc;
 use issuing::Issuing;
@@ -78,10 +80,12 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
         Matching { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
     deps.tasks.spawn("identity directory matching", matching.run(log, kv, stopping));
+    let attestations = Attestations::of_this_build();
     let grpc = Grpc {
         tenant: deps.tenant,
         commands,
-        proofs: Proofs::new(queries.clone(), None),
+        proofs: Proofs::new(queries.clone(), attestations.clone().map(|taken| taken as _)),
+        attestations,
         queries,
         issuing,
         renewals: Renewals::default(),
