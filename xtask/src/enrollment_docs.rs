@@ -11,6 +11,7 @@ const HEAD: &str = "\
 
 Why a device is managed by this channel, or is not. Each device bears one code: `muster device get DEVICE` shows it with
 cause and action, `muster device list` filters by it, and a refused `Onboard` names it in its error's metadata.
+`muster error explain` prints the page of a code or of one of Defender's integers.
 
 The first reason in this order counts: an MDM is in charge; Configuration Manager is, and keeps authority; the channel is not
 allowed; the entitlement does not qualify; the [platform rules](platforms.md); devices of a cloud defender are left out; the

@@ -113,7 +113,7 @@ codes! {
     DualManagement = "DUAL_MANAGEMENT", Warning, Documented [43] {
         title: "Two channels try to manage the device",
         cause: "Configuration Manager manages endpoint protection on the device, and the tenant does not leave authority to it: this channel manages the device, and both write the same settings.",
-        action: "Choose one. Turn endpoint protection off in the device's client settings in Configuration Manager, or leave authority to it with the Configuration Manager switch of the enforcement scope (`muster scope set`).",
+        action: "Choose one. Turn endpoint protection off in the device's client settings in Configuration Manager, or leave authority to it (`muster scope set --config-mgr-authority true`).",
     }
     /// An MDM manages the device.
     ManagedByMdm = "MANAGED_BY_MDM", Info, ThirdParty [3] {
@@ -125,13 +125,13 @@ codes! {
     ManagedByConfigMgr = "MANAGED_BY_CONFIG_MGR", Info, Documented [4] {
         title: "Managed by Configuration Manager",
         cause: "The Configuration Manager client manages endpoint protection on the device, and the tenant leaves authority to it.",
-        action: "Nothing to do if that is wanted. To hand over, turn the Configuration Manager switch of the enforcement scope off (`muster scope set`), or remove the client.",
+        action: "Nothing to do if that is wanted. To hand over, take authority from it (`muster scope set --config-mgr-authority false`), or remove the client.",
     }
     /// Devices of this kind are out of the enforcement scope.
     OutOfScope = "OUT_OF_SCOPE", Info, Own [] {
         title: "Out of the enforcement scope",
         cause: "The enforcement scope is off for devices of this kind.",
-        action: "Nothing to do if that is wanted. Otherwise widen the scope for this kind of device (`muster scope set`); the device is decided anew at once.",
+        action: "Nothing to do if that is wanted. Otherwise widen the scope for this kind of device, for example `muster scope set --linux all`; the device is decided anew at once.",
     }
     /// Only tagged devices are in scope, and this one has not the tag.
     NotTagged = "NOT_TAGGED", Info, Own [] {
@@ -143,31 +143,31 @@ codes! {
     ChannelNotAllowed = "CHANNEL_NOT_ALLOWED", Error, Documented [8, 44] {
         title: "This channel is not allowed",
         cause: "The tenant does not allow this channel to manage devices. In the original, the Intune side does not let Defender for Endpoint enforce policy.",
-        action: "Allow the channel in the enforcement scope (`muster scope set`).",
+        action: "Allow the channel (`muster scope set --allow-channel true`).",
     }
     /// Devices onboarded through a cloud defender are left out.
     CloudDefenderExcluded = "CLOUD_DEFENDER_EXCLUDED", Info, Own [] {
         title: "Onboarded through a cloud defender",
         cause: "The device's sensor was onboarded through a cloud defender, and the tenant leaves such devices out.",
-        action: "Nothing to do if that is wanted. Otherwise include such devices in the enforcement scope (`muster scope set`).",
+        action: "Nothing to do if that is wanted. Otherwise include such devices (`muster scope set --include-cloud-defender true`).",
     }
     /// What the tenant is entitled to does not qualify.
     EntitlementMissing = "ENTITLEMENT_MISSING", Error, Own [] {
         title: "The entitlement does not qualify",
         cause: "The tenant is entitled to nothing, or to servers only. At least one endpoint licence is needed, for servers too.",
-        action: "Get an endpoint licence and enter it (`muster scope set`).",
+        action: "Get an endpoint licence and enter it (`muster scope set --entitlement endpoint`).",
     }
     /// Every seat is taken.
     SeatsExhausted = "SEATS_EXHAUSTED", Error, Own [] {
         title: "No seat is left",
         cause: "As many devices are managed as the tenant has seats for. Synthetic registrations count.",
-        action: "Add seats (`muster scope set`), or offboard devices that are gone. The device gets the next free seat by itself.",
+        action: "Add seats (`muster scope set --seats N`), or offboard devices that are gone. The device gets the next free seat by itself.",
     }
     /// The platform is none of those supported.
     PlatformUnsupported = "PLATFORM_UNSUPPORTED", Error, Own [] {
         title: "The platform is not supported",
         cause: "The operating system or distribution is none of those that the platform rules in force name.",
-        action: "See the supported platforms in `docs/enrollment/platforms.md`. Where the tenant holds to the rules of 2023-09, the current ones may take the device (`muster scope set`).",
+        action: "See the supported platforms in `docs/enrollment/platforms.md`. Where the tenant holds to the rules of 2023-09, the current ones may take the device (`muster scope set --rules-as-of current`).",
     }
     /// The operating system is older than the minimum.
     OsTooOld = "OS_TOO_OLD", Error, Own [] {
@@ -221,7 +221,7 @@ codes! {
     DomainControllerExcluded = "DOMAIN_CONTROLLER_EXCLUDED", Info, Own [] {
         title: "Domain controllers are left out",
         cause: "The device is a domain controller, and the tenant's switch for domain controllers is off, or the platform rules of 2023-09 are in force, which do not support them.",
-        action: "Nothing to do if that is wanted. Otherwise use the current platform rules and turn the scope of domain controllers on (`muster scope set`); Windows Server must be on too.",
+        action: "Nothing to do if that is wanted. Otherwise turn them on under the current platform rules (`muster scope set --rules-as-of current --domain-controllers all`); Windows Server must be on too.",
     }
     /// What the device reported is not enough to decide.
     FactsIncomplete = "FACTS_INCOMPLETE", Error, Own [] {
@@ -305,7 +305,7 @@ codes! {
     Quarantined = "QUARANTINED", Error, Own [] {
         title: "Quarantined: two devices use one identity",
         cause: "Two live sessions use the identity of this device: a disk image or a virtual machine was cloned after onboarding. Neither gets policy.",
-        action: "Find the copy and resolve it as the device's page says (`muster device get`); prepare images before onboarding.",
+        action: "Find the copy and resolve it (`muster registration resolve`); prepare images before onboarding.",
     }
     /// An admin asked for its offboarding.
     Offboarding = "OFFBOARDING", Info, Own [] {

@@ -306,8 +306,13 @@ fn hardware_key(index: usize, key: &identity::HardwareKey) -> Result<HardwareKey
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use prost::Message as _;
+
     use super::*;
     use crate::domain::facts::tests::{a_linux_device, a_mac, a_windows_client, everything};
+    use crate::domain::scope::Scope;
+    use crate::domain::verdict::{Traits, assess};
 
     #[test]
     fn facts_round_trip() {
@@ -320,6 +325,32 @@ mod tests {
     fn what_was_not_collected_stays_so() {
         let bare = DeviceFacts::bare(Platform::Windows, [1; 32]);
         assert_eq!(DeviceFacts::try_from(pb::DeviceFacts::from(bare.clone())), Ok(bare));
+    }
+
+    proptest! {
+        /// What fuzzing does, in small: any bytes, and good facts with some bytes changed.
+        #[test]
+        fn any_bytes_are_refused_or_decided(
+            junk in prop::collection::vec(any::<u8>(), 0..64),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        ) {
+            let mut changed = pb::DeviceFacts::from(everything()).encode_to_vec();
+            for (at, byte) in changes {
+                let at = at.index(changed.len());
+                changed[at] = byte;
+            }
+            for bytes in [junk, changed] {
+                let Ok(message) = pb::DeviceFacts::decode(&bytes[..]) else { continue };
+                let Ok(facts) = DeviceFacts::try_from(message) else { continue };
+                let verdict = assess(&Traits::of(&facts), &[], &Scope::default());
+                prop_assert!(!verdict.message.is_empty());
+                let again = DeviceFacts::try_from(pb::DeviceFacts::from(facts.clone()));
+                prop_assert_eq!(again.map(|facts| facts.digest()), Ok(facts.digest()));
+                if facts.check().is_ok() {
+                    prop_assert!(verdict.message.len() <= 1_024, "{}", verdict.message);
+                }
+            }
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Build {
     /// Reads `10.0.19045.2846`, `10.0.19045` or `19045.2846`; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let parts = text.split('.').map(number).collect::<Option<Vec<u32>>>()?;
+        let parts = text.trim().split('.').map(number).collect::<Option<Vec<u32>>>()?;
         match parts[..] {
             [_, _, branch, revision] => Some(Self { branch, revision: Some(revision) }),
             [major, _, branch] if major < 100 => Some(Self { branch, revision: None }),
