@@ -113,17 +113,24 @@ fn distribution(distribution: &Distribution) -> String {
 
 fn excluded(page: &mut String, platforms: &Platforms, edition: Edition) {
     page.push_str("\n### Not managed\n\n| what | code | source |\n|---|---|---|\n");
-    for exclusion in platforms.excluded.iter().filter(|exclusion| exclusion.basis.as_of.contains(&edition)) {
-        let (what, code) = match exclusion.what {
-            Excluded::NonPersistentVdi => ("Non-persistent virtual desktops", "NON_PERSISTENT_VDI"),
-            Excluded::AzureVirtualDesktop => ("Azure Virtual Desktop", "AZURE_VIRTUAL_DESKTOP"),
-            Excluded::Architecture32Bit => ("32-bit Windows", "ARCHITECTURE_32_BIT"),
-            Excluded::ConstrainedLanguage => {
-                ("Windows whose PowerShell is in ConstrainedLanguage mode", "CONSTRAINED_LANGUAGE")
-            }
-            Excluded::DomainController => ("Domain controllers", "DOMAIN_CONTROLLER_EXCLUDED"),
-        };
-        line(page, format_args!("| {what} | [{code}]({code}.md) | {} |", cell(&exclusion.basis)));
+    let rows = || platforms.excluded.iter().filter(|row| row.basis.as_of.contains(&edition));
+    for row in rows() {
+        let (what, code) = named(row.what);
+        line(page, format_args!("| {what} | [{code}]({code}.md) | {} |", cell(&row.basis)));
+    }
+    notes(page, rows().map(|row| (named(row.what).0, &row.basis)));
+}
+
+/// Words for it, and the enrollment code it leads to.
+const fn named(what: Excluded) -> (&'static str, &'static str) {
+    match what {
+        Excluded::NonPersistentVdi => ("Non-persistent virtual desktops", "NON_PERSISTENT_VDI"),
+        Excluded::AzureVirtualDesktop => ("Azure Virtual Desktop", "AZURE_VIRTUAL_DESKTOP"),
+        Excluded::Architecture32Bit => ("32-bit Windows", "ARCHITECTURE_32_BIT"),
+        Excluded::ConstrainedLanguage => {
+            ("Windows whose PowerShell is in ConstrainedLanguage mode", "CONSTRAINED_LANGUAGE")
+        }
+        Excluded::DomainController => ("Domain controllers", "DOMAIN_CONTROLLER_EXCLUDED"),
     }
 }
 

@@ -217,7 +217,7 @@ impl Traits {
             app_compatibility: yes(facts.app_compatibility),
             unified_agent: facts.unified_agent,
             non_persistent_vdi: yes(facts.non_persistent_vdi),
-            azure_virtual_desktop: yes(facts.azure_virtual_desktop),
+            azure_virtual_desktop: facts.azure_virtual_desktop.unwrap_or_else(|| multi_session(facts)),
             constrained_language: facts.language_mode == Some(LanguageMode::Constrained),
             cloud_defender: yes(facts.onboarded_through_cloud_defender),
             mdm: facts.mdm.as_ref().and_then(|mdm| match mdm.provider? {
@@ -232,6 +232,11 @@ impl Traits {
             device_tags: tags::sorted(facts.device_tags.iter().map(String::as_str)).into(),
         }
     }
+}
+
+/// Windows Enterprise multi-session, which runs nowhere else.
+fn multi_session(facts: &DeviceFacts) -> bool {
+    facts.edition.as_deref() == Some("ServerRdsh")
 }
 
 fn is_32_bit(architecture: &str) -> bool {

@@ -206,6 +206,7 @@ fn some_devices_are_never_managed() {
     let base = || client("10.0.19045.9999");
     let vdi = DeviceFacts { non_persistent_vdi: Some(true), ..base() };
     let avd = DeviceFacts { azure_virtual_desktop: Some(true), ..base() };
+    let multi_session = DeviceFacts { edition: Some("ServerRdsh".into()), ..base() };
     let narrow = DeviceFacts { architecture: "x86".into(), ..base() };
     let constrained = DeviceFacts { language_mode: Some(LanguageMode::Constrained), ..base() };
     holds(&[
@@ -213,6 +214,7 @@ fn some_devices_are_never_managed() {
         (NOW, vdi, NonPersistentVdi, ""),
         (SEED, avd.clone(), AzureVirtualDesktop, ""),
         (NOW, avd, AzureVirtualDesktop, ""),
+        (NOW, multi_session, AzureVirtualDesktop, ""),
         (SEED, narrow.clone(), Enrolled, ""),
         (NOW, narrow, Architecture32Bit, "32-bit"),
         (SEED, constrained.clone(), ConstrainedLanguage, ""),
