@@ -6,5 +6,6 @@ pub mod onboarding;
 pub mod onboarding_token;
 pub mod scope;
 pub mod tags;
+pub mod tenant_settings;
 pub mod trouble;
 pub mod verdict;

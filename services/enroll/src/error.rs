@@ -2,11 +2,17 @@
 
 use muster_errors::{ErrorCode, Fault, Retry};
 use muster_proto::enroll::v1 as pb;
+use muster_types::EnrollmentCode;
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::{enrollment, facts::InvalidFacts, onboarding, onboarding_token, tags::InvalidTags};
-use crate::wire::UnreadableFacts;
+use crate::commands::RETRY_AFTER_SECONDS;
+use crate::domain::facts::InvalidFacts;
+use crate::domain::scope::InvalidScope;
+use crate::domain::tags::InvalidTags;
+use crate::domain::trouble::InvalidTrouble;
+use crate::domain::{enrollment, onboarding, onboarding_token, tenant_settings};
+use crate::wire::{UnreadableFacts, UnreadableScope};
 
 /// Why the service cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +68,56 @@ impl From<InvalidTags> for Fault {
 
 impl From<enrollment::Error> for Fault {
     fn from(error: enrollment::Error) -> Self {
+        use enrollment::Error;
+        let message = error.to_string();
         match error {
-            enrollment::Error::Unknown => Self::new(ErrorCode::DeviceUnknown, error.to_string()),
-            enrollment::Error::Facts(facts) => facts.into(),
+            Error::Unknown => Self::new(ErrorCode::DeviceUnknown, message),
+            Error::Facts(facts) => facts.into(),
+            Error::Troubles(troubles) => troubles.into(),
+            Error::Tags(tags) => tags.into(),
+            Error::Gone { code } => Self::new(ErrorCode::DeviceDeleted, message).with("enrollment_code", code),
+            Error::Leaving => {
+                let code = EnrollmentCode::Offboarding;
+                Self::new(ErrorCode::EnrollmentRefused, message)
+                    .with("enrollment_code", code)
+                    .with("defender_code", code.shown_defender_code())
+                    .with("retry_after_seconds", RETRY_AFTER_SECONDS)
+            }
+            Error::NoOrder => Self::new(ErrorCode::OrderRefused, message),
+        }
+    }
+}
+
+impl From<InvalidTrouble> for Fault {
+    fn from(error: InvalidTrouble) -> Self {
+        let InvalidTrouble { field, problem } = error;
+        Self::invalid_field(field, problem)
+    }
+}
+
+impl From<InvalidScope> for Fault {
+    fn from(error: InvalidScope) -> Self {
+        let InvalidScope { field, problem } = error;
+        Self::invalid_field(format!("enforcement_scope.{field}"), problem)
+    }
+}
+
+impl From<UnreadableScope> for Fault {
+    fn from(error: UnreadableScope) -> Self {
+        let message = error.to_string();
+        Self::invalid_field(format!("enforcement_scope.{}", error.field), message)
+    }
+}
+
+impl From<tenant_settings::Error> for Fault {
+    fn from(error: tenant_settings::Error) -> Self {
+        use tenant_settings::Error;
+        let message = error.to_string();
+        match error {
+            Error::Scope(scope) => scope.into(),
+            Error::Etag { expected, found } => {
+                Self::new(ErrorCode::EtagMismatch, message).with("expected", expected).with("found", found)
+            }
         }
     }
 }

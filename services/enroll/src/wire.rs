@@ -4,20 +4,20 @@
 
 use std::collections::BTreeSet;
 
-use muster_eventlog::command::State;
-use muster_eventlog::{Envelope, EventType};
-use muster_proto::convert::required;
+use muster_eventlog::EventType;
 use muster_proto::enroll::v1 as pb;
-use muster_types::{Aggregate, Digest, RequestId, TokenId};
+use muster_types::Digest;
 
-use crate::domain::enrollment::{self, Enrollment, ManagedBy};
-use crate::domain::facts::{DeviceFacts, Platform};
+use crate::domain::facts::Platform;
 use crate::domain::tags;
 
+mod enrollment;
 mod facts;
 mod scope;
+mod settings;
 mod token;
 
+pub use enrollment::troubles;
 pub use facts::UnreadableFacts;
 pub use scope::{UnreadableScope, scope_over};
 
@@ -40,110 +40,30 @@ pub mod kind {
     pub const ENROLLMENT_SUCCEEDED: &str = "muster.enroll.v1.EnrollmentSucceeded";
     /// A device may not be enrolled.
     pub const ENROLLMENT_REFUSED: &str = "muster.enroll.v1.EnrollmentRefused";
+    /// A device that was refused may be enrolled.
+    pub const ENROLLMENT_PERMITTED: &str = "muster.enroll.v1.EnrollmentPermitted";
+    /// Who manages a device changed.
+    pub const AUTHORITY_CHANGED: &str = "muster.enroll.v1.ManagementAuthorityChanged";
+    /// A device's tags changed.
+    pub const DEVICE_TAGGED: &str = "muster.enroll.v1.DeviceTagged";
+    /// A device told what had kept it away.
+    pub const TROUBLE_REPORTED: &str = "muster.enroll.v1.DeviceTroubleReported";
+    /// A device's offboarding was asked for.
+    pub const OFFBOARDING_REQUESTED: &str = "muster.enroll.v1.DeviceOffboardingRequested";
+    /// A device confirmed its offboarding.
+    pub const DEVICE_OFFBOARDED: &str = "muster.enroll.v1.DeviceOffboarded";
+    /// A device was deleted.
+    pub const DEVICE_DELETED: &str = "muster.enroll.v1.DeviceDeleted";
+    /// A device was merged into another.
+    pub const DEVICE_MERGED: &str = "muster.enroll.v1.DeviceMerged";
+    /// A device that is gone may come back.
+    pub const REENROLLMENT_ALLOWED: &str = "muster.enroll.v1.ReenrollmentAllowed";
+    /// A tenant's enforcement scope changed.
+    pub const SCOPE_CHANGED: &str = "muster.enroll.v1.EnforcementScopeChanged";
+    /// A device's registration was removed in identity.
+    pub const REGISTRATION_REMOVED: &str = "muster.identity.v1.RegistrationRemoved";
     /// Identity trusts a device.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
-}
-
-impl State for Enrollment {
-    const AGGREGATE: Aggregate = Aggregate::Enrollment;
-    type Event = enrollment::Event;
-
-    fn evolve(&mut self, event: &Self::Event) {
-        Self::evolve(self, event);
-    }
-
-    fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        match event {
-            enrollment::Event::Onboarded { token, key_digest, facts, request: _ } => encoded(
-                kind::DEVICE_ONBOARDED,
-                &pb::DeviceOnboarded {
-                    onboarding_token_id: token.as_bytes().to_vec(),
-                    key_digest: key_digest.to_vec(),
-                    facts: Some(facts.clone().into()),
-                    facts_digest: facts.digest().to_vec(),
-                },
-            ),
-            enrollment::Event::FactsChanged { facts } => encoded(
-                kind::FACTS_CHANGED,
-                &pb::DeviceFactsChanged {
-                    facts: Some(facts.clone().into()),
-                    facts_digest: facts.digest().to_vec(),
-                },
-            ),
-            enrollment::Event::Succeeded { spiffe_id, managed_by } => encoded(
-                kind::ENROLLMENT_SUCCEEDED,
-                &pb::EnrollmentSucceeded {
-                    spiffe_id: spiffe_id.clone(),
-                    managed_by: pb::ManagedBy::from(*managed_by).into(),
-                    ..Default::default()
-                },
-            ),
-            enrollment::Event::Refused { reason, message } => encoded(
-                kind::ENROLLMENT_REFUSED,
-                &pb::EnrollmentRefused {
-                    reason: reason.clone(),
-                    message: message.clone(),
-                    ..Default::default()
-                },
-            ),
-        }
-    }
-
-    fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
-        let payload = &envelope.payload[..];
-        Ok(Some(match envelope.kind.as_str() {
-            kind::DEVICE_ONBOARDED => {
-                let pb::DeviceOnboarded { onboarding_token_id, key_digest, facts, facts_digest: _ } =
-                    decoded(payload)?;
-                enrollment::Event::Onboarded {
-                    token: TokenId::from_slice(&onboarding_token_id).map_err(text)?,
-                    key_digest: digest(&key_digest, "key_digest")?,
-                    facts: device_facts(facts)?,
-                    request: RequestId::from_uuid(envelope.context.correlation_id),
-                }
-            }
-            kind::FACTS_CHANGED => {
-                let pb::DeviceFactsChanged { facts, facts_digest: _ } = decoded(payload)?;
-                enrollment::Event::FactsChanged { facts: device_facts(facts)? }
-            }
-            kind::ENROLLMENT_SUCCEEDED => {
-                let message: pb::EnrollmentSucceeded = decoded(payload)?;
-                let managed_by = message.managed_by();
-                let pb::EnrollmentSucceeded { spiffe_id, managed_by: _, .. } = message;
-                enrollment::Event::Succeeded { spiffe_id, managed_by: managed_by.try_into().map_err(text)? }
-            }
-            kind::ENROLLMENT_REFUSED => {
-                let pb::EnrollmentRefused { reason, message, .. } = decoded(payload)?;
-                enrollment::Event::Refused { reason, message }
-            }
-            _ => return Ok(None),
-        }))
-    }
-}
-
-impl From<ManagedBy> for pb::ManagedBy {
-    fn from(managed_by: ManagedBy) -> Self {
-        match managed_by {
-            ManagedBy::Muster => Self::Muster,
-            ManagedBy::Mdm => Self::Mdm,
-            ManagedBy::ConfigMgr => Self::ConfigMgr,
-            ManagedBy::Nobody => Self::Nobody,
-        }
-    }
-}
-
-impl TryFrom<pb::ManagedBy> for ManagedBy {
-    type Error = &'static str;
-
-    fn try_from(managed_by: pb::ManagedBy) -> Result<Self, Self::Error> {
-        match managed_by {
-            pb::ManagedBy::Unspecified => Err("managed_by: must be set"),
-            pb::ManagedBy::Muster => Ok(Self::Muster),
-            pb::ManagedBy::Mdm => Ok(Self::Mdm),
-            pb::ManagedBy::ConfigMgr => Ok(Self::ConfigMgr),
-            pb::ManagedBy::Nobody => Ok(Self::Nobody),
-        }
-    }
 }
 
 /// Reads the payload of an event.
@@ -164,10 +84,6 @@ pub fn digest(bytes: &[u8], field: &str) -> Result<Digest, String> {
 
 fn encoded(kind: &'static str, message: &impl prost::Message) -> (EventType, Vec<u8>) {
     (EventType::new(kind), message.encode_to_vec())
-}
-
-fn device_facts(facts: Option<pb::DeviceFacts>) -> Result<DeviceFacts, String> {
-    required(facts, "facts").map_err(text)?.try_into().map_err(text)
 }
 
 fn texts(tags: &[Box<str>]) -> Vec<String> {
@@ -197,53 +113,5 @@ fn text(error: impl ToString) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use muster_testkit::wire::{REQUEST, envelope, round_trips, samples_decode};
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::facts::tests::the_first_linux_device as a_linux_device;
-
     pub(crate) const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-
-    fn enrollment_events() -> Vec<enrollment::Event> {
-        vec![
-            enrollment::Event::Onboarded {
-                token: TokenId::from_uuid(Uuid::from_u128(2)),
-                key_digest: [4; 32],
-                facts: a_linux_device(),
-                request: RequestId::from_uuid(REQUEST),
-            },
-            enrollment::Event::FactsChanged { facts: a_linux_device() },
-            enrollment::Event::Succeeded {
-                spiffe_id: "spiffe://muster.local/tenant/default/device/x".into(),
-                managed_by: ManagedBy::Muster,
-            },
-            enrollment::Event::Refused {
-                reason: "PLATFORM_UNSUPPORTED".into(),
-                message: "platform 9 is not one that can be managed".into(),
-            },
-        ]
-    }
-
-    #[test]
-    fn events_round_trip() {
-        round_trips::<Enrollment>(enrollment_events());
-    }
-
-    #[test]
-    fn every_form_that_ever_shipped_decodes() {
-        samples_decode::<Enrollment>(GOLDEN, enrollment_events());
-    }
-
-    #[test]
-    fn a_type_of_another_version_is_skipped() {
-        let unknown = envelope::<Enrollment>(EventType::new("muster.enroll.v1.DeviceTagged"), vec![]);
-        assert_eq!(Enrollment::decode(&unknown), Ok(None));
-    }
-
-    #[test]
-    fn a_damaged_payload_is_told() {
-        let damaged = envelope::<Enrollment>(EventType::new(kind::DEVICE_ONBOARDED), vec![0xff]);
-        assert!(Enrollment::decode(&damaged).is_err());
-    }
 }

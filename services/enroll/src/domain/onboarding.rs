@@ -1,10 +1,11 @@
 //! Onboarding: the one command on two aggregates, whose events stand or fall together.
 
-use muster_types::{DeviceId, Digest, RequestId, Timestamp, TokenId};
+use muster_types::{DeviceId, Digest, Timestamp, TokenId};
 
-use super::enrollment::{self, Enrollment};
+use super::enrollment::{self, Enrollment, Rules};
 use super::facts::DeviceFacts;
 use super::onboarding_token::{self, OnboardingToken};
+use super::trouble::Trouble;
 
 /// A device's wish to come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Onboard {
     pub key_digest: Digest,
     /// What its survey found.
     pub facts: DeviceFacts,
-    /// The request, should it be the one that onboards.
-    pub request: RequestId,
+    /// What had kept it from getting through.
+    pub troubles: Vec<Trouble>,
     /// The moment of the command.
     pub now: Timestamp,
 }
@@ -45,38 +46,53 @@ pub enum Error {
     Enrollment(#[from] enrollment::Error),
 }
 
-/// Decides an onboarding. Only a device that was not yet in with this token and key counts as a use of the token, so
-/// that a lost reply burns nothing: its repeat is let in even when the token has expired or is used up since.
+/// Decides an onboarding. A device uses a token at most once for each key, and only when it may be managed: a lost reply
+/// burns nothing, nor does a device that is refused. A repeat is let in even when the token has expired or is used up
+/// since; a newcomer needs a good one even to be refused by the other rules.
 ///
 /// # Errors
-/// [`Error`] when the token is unknown, revoked, expired or used up, or the facts are out of bounds.
+/// [`Error`] when the token is unknown, revoked, expired, used up or not for this platform, the facts are out of bounds,
+/// or the device is leaving or gone.
 pub fn decide(
     token: &OnboardingToken,
     enrollment: &Enrollment,
     command: &Onboard,
+    rules: &Rules<'_>,
 ) -> Result<Onboarding, Error> {
-    let Onboard { token: token_id, secret_hash, device, key_digest, facts, request, now } = command;
+    let Onboard { token: token_id, secret_hash, device, key_digest, facts, troubles, now } = command;
     token.admit(secret_hash)?;
-    let enrollment = enrollment.decide(&enrollment::Command::Onboard {
-        token: *token_id,
-        key_digest: *key_digest,
-        facts: facts.clone(),
-        request: *request,
+    let events = enrollment.decide(
+        &enrollment::Command::Onboard {
+            token: *token_id,
+            tags: token.issued().map(|issued| issued.terms.tags.clone()).unwrap_or_default(),
+            key_digest: *key_digest,
+            facts: facts.clone(),
+            troubles: troubles.clone(),
+        },
+        rules,
+    )?;
+    let comes_in = events.iter().any(|event| matches!(event, enrollment::Event::Onboarded { .. }));
+    if !comes_in || enrollment.has_used(*token_id, key_digest) {
+        return Ok(Onboarding { token: vec![], enrollment: events });
+    }
+    let used = token.decide(&onboarding_token::Command::Use {
+        device: *device,
+        platform: facts.platform,
+        now: *now,
     })?;
-    let comes_in = enrollment.iter().any(|event| matches!(event, enrollment::Event::Onboarded { .. }));
-    let token = if comes_in {
-        token.decide(&onboarding_token::Command::Use { device: *device, platform: facts.platform, now: *now })?
-    } else {
-        vec![]
-    };
-    Ok(Onboarding { token, enrollment })
+    let permitted = enrollment.after(&events).has_used(*token_id, key_digest);
+    Ok(Onboarding { token: if permitted { used } else { vec![] }, enrollment: events })
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_types::RequestId;
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::enrollment::{Outcome, Seat};
+    use crate::domain::scope::{Scope, ScopeMode};
+    use crate::domain::tags::sorted;
     use crate::domain::facts::tests::a_linux_device;
 
     const NOW: Timestamp = Timestamp::from_micros(5);
@@ -93,9 +109,25 @@ mod tests {
             device: id(DeviceId::from_uuid, 2),
             key_digest: [1; 32],
             facts: a_linux_device(),
-            request: id(RequestId::from_uuid, 3),
+            troubles: vec![],
             now: NOW,
         }
+    }
+
+    /// Decides where all devices are in scope.
+    fn all(token: &OnboardingToken, enrollment: &Enrollment, wish: &Onboard) -> Result<Onboarding, Error> {
+        by(&Scope::default(), Seat::Free, token, enrollment, wish)
+    }
+
+    fn by(
+        scope: &Scope,
+        seat: Seat,
+        token: &OnboardingToken,
+        enrollment: &Enrollment,
+        wish: &Onboard,
+    ) -> Result<Onboarding, Error> {
+        let request = id(RequestId::from_uuid, 3);
+        decide(token, enrollment, wish, &Rules { scope, scope_version: 1, seat, request })
     }
 
     fn a_token_for_one() -> OnboardingToken {
@@ -118,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_new_device_uses_the_token() {
-        let onboarding = decide(&a_token_for_one(), &Enrollment::default(), &onboard());
+        let onboarding = all(&a_token_for_one(), &Enrollment::default(), &onboard());
         let used = onboarding_token::Event::Used { device: onboard().device, at: NOW };
         let Ok(Onboarding { token, enrollment }) = onboarding else { panic!("refused: {onboarding:?}") };
         assert_eq!(token, [used]);
@@ -127,27 +159,65 @@ mod tests {
 
     #[test]
     fn a_repeat_burns_no_use_even_of_a_token_that_is_used_up_and_expired() {
-        let first = decide(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
+        let first = all(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
         let (token, enrollment) = after(&first);
         let repeat = Onboard { now: EXPIRY, ..onboard() };
-        assert_eq!(decide(&token, &enrollment, &repeat), Ok(Onboarding::default()));
+        assert_eq!(all(&token, &enrollment, &repeat), Ok(Onboarding::default()));
     }
 
     #[test]
     fn a_new_key_needs_a_use_of_its_own() {
-        let first = decide(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
+        let first = all(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
         let (token, enrollment) = after(&first);
         let again = Onboard { key_digest: [2; 32], ..onboard() };
         let used_up = onboarding_token::Error::UsedUp { uses_max: 1 };
-        assert_eq!(decide(&token, &enrollment, &again), Err(Error::Token(used_up)));
+        assert_eq!(all(&token, &enrollment, &again), Err(Error::Token(used_up)));
     }
 
     #[test]
     fn a_wrong_secret_lets_nobody_in_not_even_again() {
-        let first = decide(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
+        let first = all(&a_token_for_one(), &Enrollment::default(), &onboard()).expect("a good token");
         let (token, enrollment) = after(&first);
         let wrong = Onboard { secret_hash: [8; 32], ..onboard() };
         let unknown = Err(Error::Token(onboarding_token::Error::Unknown));
-        assert_eq!(decide(&token, &enrollment, &wrong), unknown);
+        assert_eq!(all(&token, &enrollment, &wrong), unknown);
+    }
+
+    #[test]
+    fn a_device_that_is_refused_uses_nothing_up_and_comes_in_once_it_may() {
+        let off = Scope { linux: ScopeMode::Off, ..Scope::default() };
+        let refused = by(&off, Seat::Free, &a_token_for_one(), &Enrollment::default(), &onboard());
+        let refused = refused.expect("an event, no error");
+        assert_eq!(refused.token, []);
+        let (token, enrollment) = after(&refused);
+        assert_eq!(enrollment.onboarded().map(|known| known.outcome), Some(Outcome::Refused));
+        assert_eq!(by(&off, Seat::Free, &token, &enrollment, &onboard()), Ok(Onboarding::default()));
+
+        let permitted = all(&token, &enrollment, &onboard()).expect("let in");
+        assert_eq!(permitted.token.len(), 1);
+        let used_up = Err(Error::Token(onboarding_token::Error::UsedUp { uses_max: 1 }));
+        let another = Onboard { key_digest: [2; 32], ..onboard() };
+        let (token, _) = after(&permitted);
+        assert_eq!(by(&off, Seat::Free, &token, &Enrollment::default(), &another), used_up);
+    }
+
+    #[test]
+    fn the_tags_of_the_token_count_for_the_decision() {
+        let tagged = Scope { linux: ScopeMode::Tagged, ..Scope::default() };
+        let mut token = a_token_for_one();
+        token.evolve(&onboarding_token::Event::Issued {
+            secret_hash: [9; 32],
+            expire_time: EXPIRY,
+            terms: onboarding_token::Terms {
+                uses_max: 1,
+                tags: sorted(["MDE-Management"]),
+                ..Default::default()
+            },
+            at: NOW,
+        });
+        let let_in = by(&tagged, Seat::Free, &token, &Enrollment::default(), &onboard()).expect("let in");
+        let added = sorted(["MDE-Management"]);
+        assert_eq!(let_in.enrollment[1..], [enrollment::Event::Tagged { added, removed: vec![] }]);
+        assert_eq!(let_in.token.len(), 1);
     }
 }
