@@ -4,4 +4,5 @@ pub mod directory_device;
 pub mod group;
 pub mod matching;
 pub mod registration;
+pub mod rule;
 pub mod trust_anchor;
