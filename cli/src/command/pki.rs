@@ -1,13 +1,17 @@
-//! `muster pki`.
+//! `muster pki`: on the folder itself, without a server.
+
+mod status;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use muster_errors::{ErrorCode, Fault};
+use muster_pki::local::RotationStep;
 use muster_pki::{InitOptions, LocalTrust};
 use muster_types::{Clock as _, SystemClock};
 
+use crate::flags::Output;
 use crate::output::note;
 
 /// Keys and certificates.
@@ -25,19 +29,85 @@ pub enum Command {
         #[arg(long = "ip")]
         ips: Vec<IpAddr>,
     },
+    /// Replace the authority, stage by stage, so that nobody loses trust
+    ///
+    /// prepare makes the next authority, which servers and devices learn to believe; switch lets it issue; retire takes
+    /// the old one away. Servers take up a stage when they start again, and each stage but the first waits until all
+    /// devices have followed the one before.
+    Rotate {
+        /// What to do
+        #[arg(long, value_enum)]
+        stage: Stage,
+        /// Folder of keys and certificates
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Do not wait for devices; those that have not followed lose their trust and must be onboarded again
+        #[arg(long)]
+        force: bool,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the authorities, how far a rotation is, and what comes next
+    Status {
+        /// Folder of keys and certificates
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// A stage of a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// Make the next authority, and believe it
+    Prepare,
+    /// Let it issue
+    Switch,
+    /// Believe the old one no more
+    Retire,
+}
+
+impl From<Stage> for RotationStep {
+    fn from(stage: Stage) -> Self {
+        match stage {
+            Stage::Prepare => Self::Prepare,
+            Stage::Switch => Self::Switch,
+            Stage::Retire => Self::Retire,
+        }
+    }
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the folder cannot be written or holds keys that others can read.
+/// When the folder cannot be written or holds keys that others can read, or a stage is refused.
 pub fn run(command: Command) -> Result<(), Fault> {
-    let Command::Init { dir, dns_names, ips } = command;
+    match command {
+        Command::Init { dir, dns_names, ips } => init(&dir, dns_names, ips),
+        Command::Rotate { stage, dir, force, output } => {
+            let status = LocalTrust::rotate(&dir, stage.into(), force, SystemClock.now())
+                .map_err(|error| refused(&error))?;
+            status::print(&status, output.format)
+        }
+        Command::Status { dir, output } => {
+            let status = LocalTrust::rotation(&dir).map_err(|error| refused(&error))?;
+            status::print(&status, output.format)
+        }
+    }
+}
+
+fn init(dir: &Path, dns_names: Vec<String>, ips: Vec<IpAddr>) -> Result<(), Fault> {
     let mut options = InitOptions::local(SystemClock.now());
     options.dns_names.extend(dns_names);
     options.ips.extend(ips);
-    LocalTrust::init(&dir, &options)
-        .map_err(|error| Fault::new(ErrorCode::ConfigInvalid, error.to_string()))?;
+    LocalTrust::init(dir, &options).map_err(|error| refused(&error))?;
     note(&format!("keys and certificates are in {}", dir.display()));
     Ok(())
+}
+
+fn refused(error: &dyn std::error::Error) -> Fault {
+    Fault::new(ErrorCode::ConfigInvalid, error.to_string())
 }
