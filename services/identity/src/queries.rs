@@ -8,7 +8,7 @@ use muster_runtime::request::Page;
 use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
 
-use crate::domain::registration::Kind;
+use crate::domain::registration::{Kind, Standing};
 use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
@@ -111,6 +111,13 @@ impl Queries {
     #[must_use]
     pub fn registration(&self, device: DeviceId) -> Option<(u32, Row)> {
         self.registrations.read().get(device).map(|(ordinal, row)| (ordinal, row.clone()))
+    }
+
+    /// Whether a device is trusted, and may get a new certificate.
+    #[must_use]
+    pub fn is_active(&self, device: DeviceId) -> bool {
+        let registrations = self.registrations.read();
+        registrations.get(device).is_some_and(|(_, row)| row.registered.standing() == Standing::Active)
     }
 
     /// The device that has a full registration.

@@ -88,7 +88,13 @@ impl Grpc {
     async fn renew_proven(&self, device: DeviceId, csr: &Csr, proven: Proven) -> Result<Renewed, Fault> {
         let _turn = self.commands.registering(&self.queries).await?;
         match self.queries.holder(&proven.registration) {
-            Some(into) if into != device => self.merge(device, into, csr).await,
+            Some(into) if into != device => {
+                // The caller's own certificate is as good as it was: what is wrong with the other is no refusal of it.
+                if !self.queries.is_active(into) {
+                    return Err(self.taken(&proven, into));
+                }
+                self.merge(device, into, csr).await
+            }
             _ => self.renew(device, csr, Some(proven)).await,
         }
     }

@@ -121,7 +121,8 @@ impl Grpc {
         Some(proven).filter(|_| holder.is_none_or(|holder| holder == device))
     }
 
-    fn taken(&self, proven: &Proven, holder: DeviceId) -> Fault {
+    /// Another device has this registration.
+    pub(super) fn taken(&self, proven: &Proven, holder: DeviceId) -> Fault {
         let device = ResourceName::Device(self.tenant, holder);
         let message = format!("{device} has the registration {}", proven.registration);
         Fault::new(ErrorCode::RegistrationTaken, message).with("device", device)

@@ -71,12 +71,37 @@ fn serial(issued: u8) -> Serial {
     Serial::from_slice(&bytes).expect("16 bytes")
 }
 
-fn certificate(issued: u8) -> Certificate {
+pub(crate) fn certificate(issued: u8) -> Certificate {
     Certificate { key_digest: [issued; 32], serial: serial(issued), not_after: Timestamp::from_micros(9) }
 }
 
 fn proven(number: u8) -> Proven {
     Proven { registration: format!("directory:{number}").into(), join_type: "AzureAD".into() }
+}
+
+pub(crate) fn envelope<S: State>(id: u128, position: u64, event: &S::Event) -> Envelope {
+    let (kind, payload) = S::encode(event);
+    Envelope {
+        position,
+        event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position))),
+        stream: StreamId::new(TenantId::DEFAULT, S::AGGREGATE, Uuid::from_u128(id)),
+        version: Version(position),
+        kind,
+        context: Context {
+            actor: Actor::admin("ada"),
+            time: Timestamp::from_micros(0),
+            correlation_id: Uuid::nil(),
+            causation_id: None,
+            traceparent: None,
+        },
+        prev_hash: [0; 32],
+        payload: payload.into(),
+    }
+}
+
+/// An event of a device's registration, as the log gives it.
+pub(crate) fn registration_event(device: u128, position: u64, event: &registration::Event) -> Envelope {
+    envelope::<Registration>(device, position, event)
 }
 
 /// What the log holds after all that happened.
@@ -89,24 +114,8 @@ struct History {
 
 impl History {
     fn push<S: State>(&mut self, id: u8, event: &S::Event) {
-        let (kind, payload) = S::encode(event);
         let position = self.events.len() as u64 + 1;
-        self.events.push(Envelope {
-            position,
-            event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position))),
-            stream: StreamId::new(TenantId::DEFAULT, S::AGGREGATE, Uuid::from_u128(u128::from(id))),
-            version: Version(position),
-            kind,
-            context: Context {
-                actor: Actor::admin("ada"),
-                time: Timestamp::from_micros(0),
-                correlation_id: Uuid::nil(),
-                causation_id: None,
-                traceparent: None,
-            },
-            prev_hash: [0; 32],
-            payload: payload.into(),
-        });
+        self.events.push(envelope::<S>(u128::from(id), position, event));
     }
 
     fn decide(&mut self, id: u8, command: &group::Command) {
@@ -209,7 +218,7 @@ fn indices_agree(view: &Registrations, now: &BTreeMap<u8, Registration>) {
     }
 }
 
-fn stopping_changes_nothing<V: View + Default>(events: &[Envelope], cut: usize) {
+pub(crate) fn stopping_changes_nothing<V: View + Default>(events: &[Envelope], cut: usize) {
     let (mut whole, mut written_behind) = (V::default(), StoredRows::new());
     fold(&mut whole, events, &mut written_behind);
     assert_eq!(rows(&whole), written_behind, "what was marked is what changed");
