@@ -8,6 +8,8 @@ pub mod config;
 pub mod domain;
 pub mod wire;
 
+pub mod filter;
+
 pub mod commands;
 pub mod process_manager;
 
@@ -15,6 +17,7 @@ pub mod projection;
 pub mod queries;
 pub mod store;
 
+pub mod admission;
 pub mod error;
 pub mod grpc;
 pub mod metrics;
@@ -32,10 +35,12 @@ use muster_types::Service;
 pub use config::Config;
 pub use error::Error;
 
+use admission::Admission;
 use commands::Commands;
 use grpc::{Grpc, IdentityClient, Welcome};
 use metrics::EnrollMetrics;
-use projection::{Devices, Tokens};
+use process_manager::redecide::Redecisions;
+use projection::{Devices, Settings, Tokens};
 use queries::Queries;
 
 /// Longest wait for identity, with retries; the device that is onboarded waits meanwhile.
@@ -50,41 +55,48 @@ const IDENTITY_WAIT_MAX: Duration = Duration::from_secs(5);
     reason = "all services are built the same way, and others ask something first"
 )]
 pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
+    let metrics = EnrollMetrics::register(&deps.metrics);
+    let (in_flight, rate) = (config.onboardings_in_flight_max, config.onboarding_rate_max);
+    let admission = Admission::new(in_flight, rate, deps.clock.clone(), metrics.clone());
     let (welcome, identity) = neighbours(config, &deps)?;
     let devices = deps.follow(Devices::default);
     let tokens = deps.follow(Tokens::default);
-    let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
-    deps.tasks.spawn(
-        "enroll process manager",
-        process_manager::run(
-            commands.clone(),
-            deps.log.clone(),
-            deps.kv.clone(),
-            deps.tasks.stopping().clone(),
-        ),
-    );
-    let readiness = {
-        let (devices, tokens) = (devices.clone(), tokens.clone());
-        Readiness::always()
-            .view(Devices::NAME, move || devices.progress())
-            .view(Tokens::NAME, move || tokens.progress())
-    };
+    let settings = deps.follow(Settings::default);
+    let queries = Queries::new(deps.log.clone(), devices.clone(), tokens.clone(), settings.clone());
+    let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()).seeing(Arc::new(queries.clone())));
+    let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
+    let redecisions = Redecisions::new(commands.clone(), queries.clone(), log.clone());
+    deps.tasks.spawn("enroll redecisions", redecisions.run(deps.tenant, kv.clone(), stopping.clone()));
+    deps.tasks
+        .spawn("enroll process manager", process_manager::identity::run(commands.clone(), log, kv, stopping));
+    let readiness = Readiness::always()
+        .view(Devices::NAME, move || devices.progress())
+        .view(Tokens::NAME, move || tokens.progress())
+        .view(Settings::NAME, move || settings.progress());
     let grpc = Grpc {
         tenant: deps.tenant,
         commands,
-        queries: Queries::new(devices, tokens),
+        queries,
         identity,
         welcome,
         clock: deps.clock,
-        metrics: EnrollMetrics::register(&deps.metrics),
+        admission,
+        metrics,
     };
     Ok(ServiceParts { service: Service::Enroll, routes: grpc.routes(), readiness })
 }
 
 /// What the configuration says of the other services.
 fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), Error> {
-    let Config { identity_url, public_enroll_url, public_identity_url, public_policy_url, public_report_url } =
-        config;
+    let Config {
+        identity_url,
+        public_enroll_url,
+        public_identity_url,
+        public_policy_url,
+        public_report_url,
+        onboardings_in_flight_max: _,
+        onboarding_rate_max: _,
+    } = config;
     let needed = |option: &str, url: Option<String>| {
         let missing = || Fault::new(ErrorCode::ConfigInvalid, format!("{option} must be set"));
         url.ok_or_else(|| missing().with_field(option, "must be set"))

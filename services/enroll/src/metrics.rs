@@ -11,6 +11,7 @@ type Labels = [(&'static str, &'static str); 1];
 #[derive(Debug, Clone, Default)]
 pub struct EnrollMetrics {
     onboardings: Family<Labels, Counter>,
+    onboardings_shed: Family<Labels, Counter>,
     fact_reports: Family<Labels, Counter>,
     tokens_issued: Counter,
 }
@@ -26,6 +27,11 @@ impl EnrollMetrics {
                 "onboardings",
                 "Onboarding calls, by what came of them",
                 numbers.onboardings.clone(),
+            );
+            registry.register(
+                "onboardings_shed",
+                "Onboarding calls refused before any work, by the limit that was reached",
+                numbers.onboardings_shed.clone(),
             );
             registry.register(
                 "fact_reports",
@@ -45,6 +51,11 @@ impl EnrollMetrics {
     /// Counts an onboarding that did not.
     pub fn onboarding_failed(&self, code: ErrorCode) {
         self.onboardings.get_or_create(&[("outcome", code.as_str())]).inc();
+    }
+
+    /// Counts an onboarding that the budget refused.
+    pub fn onboarding_shed(&self, limit: &'static str) {
+        self.onboardings_shed.get_or_create(&[("limit", limit)]).inc();
     }
 
     /// Counts a report of facts.

@@ -2,73 +2,99 @@
 //!
 //! | view | key | value |
 //! |---|---|---|
-//! | devices | `0x01`, number of the device (32 bits, big-endian) | [`DeviceRow`] |
+//! | devices | `0x01`, number of the device (32 bits, big-endian) | the device |
 //! | tokens | `0x02`, number of the token (32 bits, big-endian) | [`TokenRow`] |
+//! | devices | `0x03`, number of a block of ordinals (32 bits, big-endian) | when they were last seen, 32 bits each |
+//! | devices | `0x04`, id of a device that was trusted and not onboarded yet (16 bytes) | its trust |
+//! | settings | `0x05`, tenant | its settings |
+
+mod device;
+mod settings;
 
 use muster_proto::enroll::v1 as pb;
 use muster_types::{DeviceId, Digest, TenantId, Timestamp, TokenId};
 use prost::Message;
 
-use crate::domain::enrollment::{ManagedBy, Outcome};
 use crate::domain::onboarding_token::{Issued, Terms};
-use crate::projection::devices::Device;
 use crate::projection::tokens::Token;
 use crate::wire;
 
-/// First byte of a device's key.
+pub(crate) use device::encode_trouble;
+pub use device::{decode_device, decode_trust, encode_device, encode_trust};
+pub use settings::{decode_settings, encode_settings};
+
+/// A row of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A device, by its place in the order of onboarding.
+    Device(u32),
+    /// A token, by its place in the order of issue.
+    Token(u32),
+    /// When the devices of a block of ordinals were last seen.
+    Seen(u32),
+    /// What identity said of a device that was not onboarded yet.
+    Early(DeviceId),
+    /// A tenant's settings.
+    Settings(TenantId),
+}
+
 const DEVICE: u8 = 1;
-/// First byte of a token's key.
 const TOKEN: u8 = 2;
+const SEEN: u8 = 3;
+const EARLY: u8 = 4;
+const SETTINGS: u8 = 5;
 
 /// Key of a device, by its place in the order of onboarding.
 #[must_use]
 pub fn device_key(number: u32) -> [u8; 5] {
-    key(DEVICE, number)
+    numbered(DEVICE, number)
 }
 
 /// Key of a token, by its place in the order of issue.
 #[must_use]
 pub fn token_key(number: u32) -> [u8; 5] {
-    key(TOKEN, number)
+    numbered(TOKEN, number)
 }
 
-/// The number in a key of either.
+/// Key of a block of ordinals.
 #[must_use]
-pub fn number(key: &[u8]) -> Option<u32> {
-    let [DEVICE | TOKEN, number @ ..] = key else { return None };
-    Some(u32::from_be_bytes(number.try_into().ok()?))
+pub fn seen_key(block: u32) -> [u8; 5] {
+    numbered(SEEN, block)
 }
 
-fn key(kind: u8, number: u32) -> [u8; 5] {
-    let mut key = [kind; 5];
-    key[1..].copy_from_slice(&number.to_be_bytes());
+/// Key of a device that was trusted and not onboarded yet.
+#[must_use]
+pub fn early_key(id: DeviceId) -> [u8; 17] {
+    let mut key = [EARLY; 17];
+    key[1..].copy_from_slice(id.as_bytes());
     key
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct DeviceRow {
-    #[prost(string, tag = "1")]
-    tenant: String,
-    #[prost(bytes = "vec", tag = "2")]
-    id: Vec<u8>,
-    #[prost(bytes = "vec", tag = "3")]
-    facts: Vec<u8>,
-    #[prost(bytes = "vec", tag = "4")]
-    facts_digest: Vec<u8>,
-    #[prost(bytes = "vec", tag = "5")]
-    key_digest: Vec<u8>,
-    #[prost(uint32, tag = "6")]
-    managed_by: u32,
-    #[prost(uint32, tag = "7")]
-    outcome: u32,
-    #[prost(string, tag = "8")]
-    reason: String,
-    #[prost(string, tag = "9")]
-    spiffe_id: String,
-    #[prost(sint64, tag = "10")]
-    onboard_micros: i64,
-    #[prost(sint64, tag = "11")]
-    facts_change_micros: i64,
+/// Key of a tenant's settings.
+#[must_use]
+pub fn settings_key(tenant: TenantId) -> Vec<u8> {
+    [&[SETTINGS], tenant.as_str().as_bytes()].concat()
+}
+
+/// Reads any of them.
+#[must_use]
+pub fn read_key(key: &[u8]) -> Option<Key> {
+    let (kind, rest) = key.split_first()?;
+    let number = || Some(u32::from_be_bytes(rest.try_into().ok()?));
+    match *kind {
+        DEVICE => Some(Key::Device(number()?)),
+        TOKEN => Some(Key::Token(number()?)),
+        SEEN => Some(Key::Seen(number()?)),
+        EARLY => Some(Key::Early(DeviceId::from_slice(rest).ok()?)),
+        SETTINGS => Some(Key::Settings(std::str::from_utf8(rest).ok()?.parse().ok()?)),
+        _ => None,
+    }
+}
+
+fn numbered(kind: u8, number: u32) -> [u8; 5] {
+    let mut key = [kind; 5];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -97,81 +123,6 @@ struct TokenRow {
     platforms: Vec<i32>,
     #[prost(string, tag = "12")]
     display_name: String,
-}
-
-/// A device as a row.
-#[must_use]
-pub fn encode_device(device: &Device) -> Vec<u8> {
-    let Device {
-        tenant,
-        id,
-        facts,
-        facts_digest,
-        key_digest,
-        managed_by,
-        outcome,
-        reason,
-        spiffe_id,
-        onboard_time,
-        facts_change_time,
-    } = device;
-    let row = DeviceRow {
-        tenant: tenant.to_string(),
-        id: id.as_bytes().to_vec(),
-        facts: facts.to_vec(),
-        facts_digest: facts_digest.to_vec(),
-        key_digest: key_digest.to_vec(),
-        managed_by: match managed_by {
-            None => 0,
-            Some(ManagedBy::Muster) => 1,
-            Some(ManagedBy::Mdm) => 2,
-            Some(ManagedBy::ConfigMgr) => 3,
-            Some(ManagedBy::Nobody) => 4,
-        },
-        outcome: match outcome {
-            Outcome::Pending => 1,
-            Outcome::Succeeded => 2,
-            Outcome::Refused => 3,
-        },
-        reason: reason.to_string(),
-        spiffe_id: spiffe_id.to_string(),
-        onboard_micros: onboard_time.micros(),
-        facts_change_micros: facts_change_time.micros(),
-    };
-    row.encode_to_vec()
-}
-
-/// A device from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_device(value: &[u8]) -> Result<Device, String> {
-    let row = DeviceRow::decode(value).map_err(text)?;
-    Ok(Device {
-        tenant: row.tenant.parse::<TenantId>().map_err(text)?,
-        id: DeviceId::from_slice(&row.id).map_err(text)?,
-        facts: row.facts.into(),
-        facts_digest: digest(&row.facts_digest)?,
-        key_digest: digest(&row.key_digest)?,
-        managed_by: match row.managed_by {
-            0 => None,
-            1 => Some(ManagedBy::Muster),
-            2 => Some(ManagedBy::Mdm),
-            3 => Some(ManagedBy::ConfigMgr),
-            4 => Some(ManagedBy::Nobody),
-            other => return Err(format!("managed by {other}")),
-        },
-        outcome: match row.outcome {
-            1 => Outcome::Pending,
-            2 => Outcome::Succeeded,
-            3 => Outcome::Refused,
-            other => return Err(format!("outcome {other}")),
-        },
-        reason: row.reason.into(),
-        spiffe_id: row.spiffe_id.into(),
-        onboard_time: Timestamp::from_micros(row.onboard_micros),
-        facts_change_time: Timestamp::from_micros(row.facts_change_micros),
-    })
 }
 
 /// A token as a row.
@@ -235,22 +186,28 @@ fn text(error: impl ToString) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
 
     proptest! {
         #[test]
         fn keys_round_trip_and_sort_by_number(a: u32, b: u32) {
-            prop_assert_eq!(number(&device_key(a)), Some(a));
-            prop_assert_eq!(number(&token_key(a)), Some(a));
+            prop_assert_eq!(read_key(&device_key(a)), Some(Key::Device(a)));
+            prop_assert_eq!(read_key(&token_key(a)), Some(Key::Token(a)));
+            prop_assert_eq!(read_key(&seen_key(a)), Some(Key::Seen(a)));
+            let id = DeviceId::from_uuid(Uuid::from_u128(u128::from(b)));
+            prop_assert_eq!(read_key(&early_key(id)), Some(Key::Early(id)));
             prop_assert_eq!(device_key(a).cmp(&device_key(b)), a.cmp(&b));
         }
     }
 
     #[test]
     fn what_is_no_row_is_told() {
+        assert_eq!(read_key(&settings_key(TenantId::DEFAULT)), Some(Key::Settings(TenantId::DEFAULT)));
         assert!(decode_device(&[0xff]).is_err());
         assert!(decode_token(&[]).is_err());
-        assert_eq!(number(&[9, 0, 0, 0, 1]), None);
+        assert_eq!(read_key(&[9, 0, 0, 0, 1]), None);
+        assert_eq!(read_key(&[1, 0, 0, 1]), None);
     }
 }

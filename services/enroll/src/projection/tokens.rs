@@ -7,7 +7,7 @@ use muster_types::{Aggregate, Service, TenantId, TokenId};
 use rustc_hash::FxHashMap;
 
 use crate::domain::onboarding_token::{Issued, OnboardingToken};
-use crate::store;
+use crate::store::{self, Key};
 
 /// The view.
 #[derive(Debug, Default)]
@@ -78,11 +78,12 @@ impl View for Tokens {
     }
 
     fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.rows.get(store::number(key)? as usize).map(store::encode_token)
+        let Some(Key::Token(number)) = store::read_key(key) else { return None };
+        self.rows.get(number as usize).map(store::encode_token)
     }
 
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let number = store::number(key).ok_or("not the key of a token")?;
+        let Some(Key::Token(number)) = store::read_key(key) else { return Err("not the key of a token".into()) };
         if number != count(&self.rows) {
             return Err(format!("token {} is missing", self.rows.len()));
         }

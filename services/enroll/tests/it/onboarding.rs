@@ -127,7 +127,8 @@ async fn facts_are_noted_when_they_change() {
     let (token, mut device) = (server.token(1).await, TestDevice::new(1));
     let onboarded = server.onboard(&token.secret, &device).await.expect("let in");
     let client = server.device(&device, &onboarded);
-    let report = |facts: &pb::DeviceFacts| pb::ReportFactsRequest { facts: Some(facts.clone()), ..Default::default() };
+    let report =
+        |facts: &pb::DeviceFacts| pb::ReportFactsRequest { facts: Some(facts.clone()), ..Default::default() };
 
     let same = client.device_enrollment().report_facts(report(&device.facts)).await.expect("noted");
     assert_eq!(same.into_inner().facts_digest.len(), 32);
@@ -162,7 +163,8 @@ async fn the_inventory_is_listed_in_the_order_of_onboarding() {
     admin.see(&"enroll:10".parse().expect("a position token"));
     let (mut listed, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = pb::ListDevicesRequest { parent: PARENT.into(), page_size: 2, page_token, ..Default::default() };
+        let request =
+            pb::ListDevicesRequest { parent: PARENT.into(), page_size: 2, page_token, ..Default::default() };
         let page = admin.enrollment_admin().list_devices(request).await.expect("a page").into_inner();
         listed.extend(page.devices.into_iter().map(|device| device.name));
         page_token = page.next_page_token;

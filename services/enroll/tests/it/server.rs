@@ -134,7 +134,12 @@ impl TestDevice {
 
     pub(crate) fn wish(&self, token: &str) -> pb::OnboardRequest {
         let csr_der = csr::create(&self.key).expect("a request");
-        pb::OnboardRequest { token: token.to_owned(), csr_der, facts: Some(self.facts.clone()), ..Default::default() }
+        pb::OnboardRequest {
+            token: token.to_owned(),
+            csr_der,
+            facts: Some(self.facts.clone()),
+            ..Default::default()
+        }
     }
 }
 
