@@ -77,8 +77,8 @@ struct RegistrationValue {
     removed: u32,
     #[prost(bytes = "vec", tag = "10")]
     merged_into: Vec<u8>,
-    #[prost(sint64, optional, tag = "11")]
-    resolved_micros: Option<i64>,
+    #[prost(sint64, tag = "11")]
+    settled_micros: i64,
     #[prost(sint64, tag = "12")]
     create_micros: i64,
     #[prost(sint64, tag = "13")]
@@ -89,7 +89,7 @@ struct RegistrationValue {
 #[must_use]
 pub fn encode_registration(row: &registrations::Row) -> Vec<u8> {
     let registrations::Row { device, registered, create_time, update_time } = row;
-    let Registered { proven, serial, not_after, activated, revoked, quarantined, removed, resolved } =
+    let Registered { proven, serial, not_after, activated, revoked, quarantined, removed, settled } =
         registered;
     let (removed, merged_into) = match removed {
         None => (0, Vec::new()),
@@ -109,7 +109,7 @@ pub fn encode_registration(row: &registrations::Row) -> Vec<u8> {
         quarantined: *quarantined,
         removed,
         merged_into,
-        resolved_micros: resolved.map(Timestamp::micros),
+        settled_micros: settled.micros(),
         create_micros: create_time.micros(),
         update_micros: update_time.micros(),
     };
@@ -132,7 +132,7 @@ pub fn decode_registration(value: &[u8]) -> Result<registrations::Row, String> {
         quarantined,
         removed,
         merged_into,
-        resolved_micros,
+        settled_micros,
         create_micros,
         update_micros,
     } = RegistrationValue::decode(value).map_err(|error| error.to_string())?;
@@ -155,7 +155,7 @@ pub fn decode_registration(value: &[u8]) -> Result<registrations::Row, String> {
             3 => Some(Removal::Merged { into: id(&merged_into)? }),
             other => return Err(format!("not a removal: {other}")),
         },
-        resolved: resolved_micros.map(Timestamp::from_micros),
+        settled: Timestamp::from_micros(settled_micros),
     };
     Ok(registrations::Row {
         device: id(&device)?,

@@ -132,8 +132,7 @@ impl Commands {
 
 /// When the newest certificate was issued, by the clock of whoever issued it.
 fn last_issued(registration: &Registration) -> Timestamp {
-    let serial = registration.registered().map(|known| *known.serial.as_bytes());
-    serial.and_then(|serial| muster_pki::serial::issued_at(&serial)).unwrap_or_default()
+    registration.registered().map(|known| known.serial.issued_at()).unwrap_or_default()
 }
 
 fn stream(tenant: TenantId, device: DeviceId) -> StreamId {

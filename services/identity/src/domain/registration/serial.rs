@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use muster_types::Timestamp;
+
 /// Bytes of a serial number.
 const SERIAL_BYTES: usize = 16;
 
@@ -27,10 +29,11 @@ impl Serial {
         &self.0
     }
 
-    /// The moment of issue as it stands in the number: the order in which certificates end others.
+    /// The moment of issue as it stands in the number: the order in which certificates end others. The epoch when the
+    /// number was made by other rules and does not tell.
     #[must_use]
-    pub fn issued(&self) -> [u8; SERIAL_BYTES / 2] {
-        *self.0.first_chunk().expect("a serial number has 16 bytes")
+    pub fn issued_at(&self) -> Timestamp {
+        muster_pki::serial::issued_at(&self.0).unwrap_or_default()
     }
 }
 

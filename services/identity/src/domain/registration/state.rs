@@ -10,7 +10,8 @@ pub struct Registration(Option<Registered>);
 
 /// A device that was trusted at some time.
 ///
-/// A suspicion of a clone outlives revocation and new trust: only an admin, or the end of the registration, ends it.
+/// A suspicion of a clone outlives new trust: only an admin, who resolves it or ends the trust, and the end of the
+/// registration end it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Registered {
     /// What its full registration is known by; none while it is synthetic.
@@ -27,8 +28,8 @@ pub struct Registered {
     pub quarantined: bool,
     /// Why it was removed; none when it was not.
     pub removed: Option<Removal>,
-    /// When a suspicion was last resolved; suspicions of before are settled.
-    pub resolved: Option<Timestamp>,
+    /// When a suspicion was last resolved, or trust last established if that was later: what was seen before is settled.
+    pub settled: Timestamp,
 }
 
 /// Where a registration stands; the first that holds counts.
@@ -137,6 +138,7 @@ impl Registration {
                     serial: certificate.serial,
                     not_after: certificate.not_after,
                     revoked: None,
+                    settled: known.settled.max(certificate.serial.issued_at()),
                     ..known
                 });
             }
@@ -169,12 +171,9 @@ impl Registered {
             Command::Remove(_) if self.removed.is_some() => Ok(vec![]),
             Command::Remove(removal) => Ok(vec![Event::RegistrationRemoved(*removal)]),
             Command::SuspectClone { boot_ids, observed } => {
-                let settled = self.resolved.is_some_and(|resolved| *observed <= resolved);
-                Ok(if self.quarantined || self.removed.is_some() || settled {
-                    vec![]
-                } else {
-                    vec![Event::CloneSuspected { boot_ids: boot_ids.clone() }]
-                })
+                // Of one whose certificates all ended there are no sessions.
+                let open = self.standing() == Standing::Active && *observed > self.settled;
+                Ok(if open { vec![Event::CloneSuspected { boot_ids: boot_ids.clone() }] } else { vec![] })
             }
             Command::ResolveClone { .. } if !self.quarantined => Ok(vec![]),
             Command::ResolveClone { resolution, now } => {
@@ -189,7 +188,7 @@ impl Registered {
             Standing::Removed(removal) => Err(Error::Removed(removal)),
             Standing::Revoked => Err(Error::Revoked),
             Standing::Quarantined | Standing::Active => {
-                let later = self.activated.is_none_or(|activated| serial.issued() > activated.issued());
+                let later = self.activated.is_none_or(|activated| serial.issued_at() > activated.issued_at());
                 Ok(if later { vec![Event::CertificateActivated(serial)] } else { vec![] })
             }
         }
@@ -211,7 +210,10 @@ impl Registered {
                 self.not_after = certificate.not_after;
             }
             Event::CertificateActivated(serial) => self.activated = Some(*serial),
-            Event::TrustRevoked { reason } => self.revoked = Some(reason.clone()),
+            Event::TrustRevoked { reason } => {
+                self.revoked = Some(reason.clone());
+                self.quarantined = false;
+            }
             Event::RegistrationPromoted(proven) => self.proven = Some(Box::new(proven.clone())),
             Event::RegistrationRemoved(removal) => {
                 self.removed = Some(*removal);
@@ -220,7 +222,7 @@ impl Registered {
             Event::CloneSuspected { .. } => self.quarantined = true,
             Event::CloneResolved { resolution, at } => {
                 self.quarantined = false;
-                self.resolved = Some(*at);
+                self.settled = self.settled.max(*at);
                 if *resolution == Resolution::Reissue {
                     self.revoked = Some(REISSUED.into());
                 }

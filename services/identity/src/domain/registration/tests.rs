@@ -232,6 +232,18 @@ fn a_clone_is_suspected_once() {
 }
 
 #[test]
+fn what_was_seen_before_trust_was_established_anew_is_settled() {
+    for end in [deleted(), revoked()] {
+        let ended = given(&[established(1, None), suspected(), end.clone()]);
+        assert_eq!(ended.decide(&suspect(40)), Ok(vec![]));
+        let back = given(&[established(1, None), suspected(), end, established(30, None)]);
+        assert_eq!(standing(&back), Some(Standing::Active));
+        assert_eq!(back.decide(&suspect(30)), Ok(vec![]));
+        assert_eq!(back.decide(&suspect(31)), Ok(vec![suspected()]));
+    }
+}
+
+#[test]
 fn what_was_seen_before_a_suspicion_was_resolved_is_settled() {
     let dismissed = given(&[established(1, None), suspected(), resolved(Resolution::Dismiss)]);
     assert_eq!(standing(&dismissed), Some(Standing::Active));
@@ -272,5 +284,7 @@ fn serial_numbers_are_padded_and_later_ones_are_greater() {
     assert_eq!(Serial::from_slice(&[1, 2]), Serial::from_slice(&[0, 0, 0, 1, 2]));
     assert_eq!(Serial::from_slice(&[1; 17]), None);
     assert!(serial(2) > serial(1));
+    assert_eq!(serial(2).issued_at(), at(2));
+    assert_eq!(Serial::from_slice(&[0x41; 16]).map(|old| old.issued_at()), Some(at(0)));
     assert_eq!(Serial::from_slice(&[0xab]).expect("one byte").to_string(), format!("{:030}ab", 0));
 }
