@@ -161,6 +161,7 @@ impl Shell {
                 done = optional(&mut self.job) => {
                     self.job = None;
                     let input = self.settle(done)?;
+                    self.look_for_proof()?;
                     self.take(input)?;
                 }
                 Some(input) = self.inputs.recv() => self.take(input)?,
