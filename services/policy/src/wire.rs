@@ -56,8 +56,6 @@ pub mod kind {
     pub const CLONE_SUSPECTED: &str = "muster.identity.v1.CloneSuspected";
     /// Identity: an admin resolved a suspicion.
     pub const CLONE_RESOLVED: &str = "muster.identity.v1.CloneResolved";
-    /// Identity: all certificates of a device ended.
-    pub const TRUST_REVOKED: &str = "muster.identity.v1.TrustRevoked";
     /// Identity: a device is no longer registered.
     pub const REGISTRATION_REMOVED: &str = "muster.identity.v1.RegistrationRemoved";
     /// Identity: a device is trusted.

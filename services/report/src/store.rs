@@ -13,6 +13,7 @@ use prost::Message;
 use roaring::RoaringBitmap;
 
 use crate::projection::standings::{Intent, Policy, Report};
+use crate::wire::text;
 
 /// Key of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,9 +170,4 @@ pub fn bitmap(bytes: &[u8]) -> Result<RoaringBitmap, String> {
         return Ok(RoaringBitmap::new());
     }
     RoaringBitmap::deserialize_from(bytes).map_err(text)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "takes what `map_err` gives")]
-fn text(error: impl ToString) -> String {
-    error.to_string()
 }

@@ -59,7 +59,7 @@ impl State for DeviceStatus {
 /// # Errors
 /// What is wrong with the bytes.
 pub fn status(payload: &[u8]) -> Result<Status, String> {
-    let pb::StatusReported { status } = pb::StatusReported::decode(payload).map_err(|e| e.to_string())?;
+    let pb::StatusReported { status } = decoded(payload)?;
     status.ok_or("status: must be set")?.try_into().map_err(|malformed: Malformed| malformed.to_string())
 }
 
@@ -140,6 +140,19 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
         let (desired, observed) = (value("desired", desired)?, value("observed", observed)?);
         Ok(Self { id, desired, observed, state, reason, message })
     }
+}
+
+/// Reads the payload of an event.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub(crate) fn decoded<M: prost::Message + Default>(payload: &[u8]) -> Result<M, String> {
+    M::decode(payload).map_err(text)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "takes what `map_err` gives")]
+pub(crate) fn text(error: impl ToString) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]

@@ -16,13 +16,12 @@ use muster_proto::policy::v1::{
     AssignmentIntent, PolicyAssigned, PolicyCreated, PolicyRevised, PolicyUnassigned, Setting,
 };
 use muster_types::{DeviceId, GroupId, PolicyId, Service, SettingId, TenantId, Timestamp};
-use prost::Message;
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
 use crate::domain::device_status::{CheckIn, Status};
 use crate::store::{self, Key};
-use crate::wire::{self, kind};
+use crate::wire::{self, decoded, kind, text};
 use tally::Tally;
 
 /// The view.
@@ -303,13 +302,4 @@ impl View for Standings {
 
 fn assignment(policy: &[u8], group: &[u8]) -> Result<(PolicyId, GroupId), String> {
     Ok((PolicyId::from_slice(policy).map_err(text)?, GroupId::from_slice(group).map_err(text)?))
-}
-
-fn decoded<M: Message + Default>(payload: &[u8]) -> Result<M, String> {
-    M::decode(payload).map_err(text)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "takes what `map_err` gives")]
-fn text(error: impl ToString) -> String {
-    error.to_string()
 }

@@ -48,9 +48,8 @@ impl Fleet {
             kind::DEVICE_MERGED => self.went(Gone::Merged, event, dirty),
             kind::TRUST_ESTABLISHED => self.trusted(event, dirty),
             kind::CLONE_SUSPECTED => self.quarantine(true, event, dirty),
-            kind::CLONE_RESOLVED | kind::TRUST_REVOKED | kind::REGISTRATION_REMOVED => {
-                self.quarantine(false, event, dirty);
-            }
+            // A revocation resolves nothing: the device is in quarantine again once it is trusted again.
+            kind::CLONE_RESOLVED | kind::REGISTRATION_REMOVED => self.quarantine(false, event, dirty),
             _ => {}
         }
         Ok(())

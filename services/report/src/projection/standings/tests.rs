@@ -3,6 +3,7 @@ use muster_eventlog::project::ViewDigest;
 use muster_eventlog::{Actor, Context, EventType};
 use muster_types::{Aggregate, EventId, StreamId, Version};
 use proptest::prelude::*;
+use prost::Message as _;
 use uuid::Uuid;
 
 use super::*;
