@@ -90,7 +90,11 @@ pub(super) fn enrollment(state: &StateDir) -> Finding {
         _ => {}
     }
     let progress = state.progress().unwrap_or_default();
-    let code = progress.authority.as_ref().map_or("NOT_ENROLLED", |authority| authority.code.as_str());
+    let Some(authority) = &progress.authority else {
+        let action = "Start the agent with --server, --ca and --token.";
+        return Finding::skipped(check, "this device was not onboarded yet", action);
+    };
+    let code = authority.code.as_str();
     let Ok(known) = code.parse::<EnrollmentCode>() else {
         return Finding::ok(check, format!("{code}, which this agent does not know"));
     };
