@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-testkit", ANY),
     ("muster-bench", ANY),
     ("muster-tests", ANY),
+    ("muster-fuzz", ANY),
     ("xtask", &["muster-types", "muster-errors", "muster-catalog"]),
 ];
 
