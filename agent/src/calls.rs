@@ -342,7 +342,11 @@ pub(crate) async fn activate(
     state: Arc<StateDir>,
 ) -> Result<Enrollment, Error> {
     let next = state.identity()?.and_then(|kept| kept.next);
-    let next = next.ok_or_else(|| Error::new(ErrorCode::Internal, "there is no new certificate to use"))?;
+    // As good as ended: another one is got.
+    let gone = || {
+        Error::new(ErrorCode::CertificateRevoked, "the new certificate is not in the state folder any more")
+    };
+    let next = next.ok_or_else(gone)?;
     let trust::RenewCertificateResponse {
         device,
         certificate_chain_der,

@@ -8,7 +8,7 @@ use muster_proto::convert::{self, Malformed, required};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::policy::v1 as policy;
 use muster_proto::report::v1 as report;
-use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId};
+use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId, setting};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -190,7 +190,8 @@ fn cut(message: &str) -> String {
 pub fn status(status: &Status) -> report::DeviceStatus {
     let Status { policy, applied_at, settings, refused } = status;
     report::DeviceStatus {
-        policy_etag: policy.map(|(etag, _)| etag.to_vec()).unwrap_or_default(),
+        // Of no policy: nothing is set, and that has an etag too.
+        policy_etag: policy.map_or_else(|| setting::etag([]), |(etag, _)| etag).to_vec(),
         policy_version: policy.map(|(_, version)| version).unwrap_or_default(),
         apply_time: applied_at.map(convert::timestamp),
         settings: settings.iter().map(setting_status).collect(),
