@@ -128,7 +128,7 @@ impl Commands {
         let context = self.context(order);
         let mut steps = Vec::with_capacity(records.len());
         for (record, weighed) in records.iter().zip(queries.weigh(tenant, records)) {
-            let Weighed { row, outcome } = weighed;
+            let Weighed { row, outcome, misjoined } = weighed;
             let (version, known) = row.map_or((Version::NONE, None), |row| (row.version, Some(row.known)));
             let mut device = known.map(DirectoryDevice::from).unwrap_or_default();
             let said = decide(&mut device, &directory_device::Command::Upsert(record.clone()))?;
@@ -146,9 +146,10 @@ impl Commands {
             let stream = StreamId::new(tenant, DirectoryDevice::AGGREGATE, id.uuid());
             let events: Vec<_> = said.into_iter().chain(asked).collect();
             step.appends.extend(written::<DirectoryDevice>(stream, version, order, &context, &events));
-            if let Match::Promote(device) = outcome {
+            let promoted = if let Match::Promote(device) = outcome { Some(device) } else { None };
+            if let Some(device) = promoted.or(misjoined) {
                 let promotion = self.promotion((tenant, device), record, order, &context).await?;
-                step.promoted = promotion.is_some();
+                step.promoted = promoted.is_some() && promotion.is_some();
                 step.appends.extend(promotion);
             }
             steps.push(step);

@@ -8,7 +8,7 @@ use muster_eventlog::command::State as _;
 use muster_eventlog::project::{Dirty, FoldError, View};
 use muster_types::{Aggregate, DirectoryDeviceId, HardwareKey, Service, TenantId, Version};
 
-use super::hardware::{SCANNED_MAX, short};
+use super::hardware::{short, telling};
 use crate::domain::directory_device::{DirectoryDevice, Known};
 use crate::domain::matching::same;
 use crate::store::directory as store;
@@ -42,14 +42,13 @@ impl Directory {
         self.rows.get(&id)
     }
 
-    /// A tenant's directory devices of the same hardware as these keys, in order. Of very many that share a key with them
-    /// only so many are looked at.
+    /// A tenant's directory devices of the same hardware as these keys, in order. Keys that too many share are passed over.
     #[must_use]
     pub fn matching(&self, tenant: TenantId, keys: &[HardwareKey]) -> BTreeSet<DirectoryDeviceId> {
         let sharing = |key: &HardwareKey| {
             let from = (short(key), DirectoryDeviceId::from_uuid(uuid::Uuid::nil()));
             let to = (short(key), DirectoryDeviceId::from_uuid(uuid::Uuid::max()));
-            self.by_key.range(from..=to).take(SCANNED_MAX).map(|(_, id)| *id)
+            telling(self.by_key.range(from..=to).map(|(_, id)| *id))
         };
         let is = |id: &DirectoryDeviceId| {
             self.present(*id)

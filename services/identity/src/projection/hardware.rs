@@ -19,9 +19,9 @@ use crate::domain::matching::{CANDIDATES_MAX, same};
 use crate::domain::registration::{Event, Registration};
 use crate::store::hardware as store;
 
-/// Most rows that are looked at for each hardware key of a search: of more that share a key the rest is passed over. A key
-/// that so many share names no machine.
-pub const SCANNED_MAX: usize = 4_096;
+/// Most devices that may share a hardware key. One that more share names no machine (an image that was copied, a number that
+/// a maker left out) and is passed over in searches, which keeps them short however bad the keys of a fleet are.
+pub const SHARED_MAX: usize = 256;
 
 /// The view.
 #[derive(Debug, Default)]
@@ -48,6 +48,15 @@ pub(super) fn short(key: &HardwareKey) -> u32 {
     u32::from_be_bytes(*key.digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
+/// Those who share a key, unless they are too many for it to tell anything.
+pub(super) fn telling<T>(sharing: impl Iterator<Item = T>) -> Vec<T> {
+    let mut sharing: Vec<_> = sharing.take(SHARED_MAX + 1).collect();
+    if sharing.len() > SHARED_MAX {
+        sharing.clear();
+    }
+    sharing
+}
+
 impl Hardware {
     /// A device's keys, also when it was removed; none when it was never trusted or brought none.
     #[must_use]
@@ -61,7 +70,7 @@ impl Hardware {
     pub fn matching(&self, keys: &[HardwareKey]) -> Vec<DeviceId> {
         let sharing = |key: &HardwareKey| {
             let range = (short(key), 0)..=(short(key), u32::MAX);
-            self.by_key.range(range).take(SCANNED_MAX).map(|(_, ordinal)| *ordinal)
+            telling(self.by_key.range(range).map(|(_, ordinal)| *ordinal))
         };
         let is = |ordinal: &u32| same(&self.rows[*ordinal as usize].keys, keys);
         let found: RoaringBitmap = keys.iter().flat_map(sharing).filter(is).collect();

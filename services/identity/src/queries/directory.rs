@@ -35,12 +35,17 @@ pub struct Weighed {
     pub row: Option<DirectoryRow>,
     /// What is to be done.
     pub outcome: Match,
+    /// The device that has the registration with another join type than the directory says.
+    pub misjoined: Option<DeviceId>,
 }
 
 impl Weighed {
     /// Whether all that is to be done was done: nobody is to be promoted, and the question, if there is one, is noted.
     #[must_use]
     pub fn is_noted(&self) -> bool {
+        if self.misjoined.is_some() {
+            return false;
+        }
         let noted = self.row.as_ref().map_or(&[][..], |row| &row.known.ambiguous);
         match &self.outcome {
             Match::Settled => noted.is_empty(),
@@ -195,7 +200,8 @@ impl Queries {
         let weighing = self.weighing(tenant, records);
         let weighed = |record: &Record| {
             let id = directory_device_id(tenant, &record.directory_id);
-            Weighed { row: weighing.directory.get(id).cloned(), outcome: weighing.outcome(id, record) }
+            let row = weighing.directory.get(id).cloned();
+            Weighed { row, outcome: weighing.outcome(id, record), misjoined: weighing.misjoined(record) }
         };
         records.iter().map(weighed).collect()
     }
@@ -253,6 +259,14 @@ where
             _ => false,
         };
         settle(holder, &candidates, rivals)
+    }
+
+    /// A device may show a certificate before its directory tells of it, and what it is joined by is only guessed then.
+    fn misjoined(&self, record: &Record) -> Option<DeviceId> {
+        let holder = self.registrations.holder(&record.registration())?;
+        let (_, row) = self.registrations.get(holder)?;
+        let known = row.registered.proven.as_deref()?;
+        (!record.join_type.is_empty() && known.join_type != record.join_type).then_some(holder)
     }
 
     fn candidates(&self, record: &Record) -> Vec<Candidate> {

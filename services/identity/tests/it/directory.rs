@@ -1,13 +1,16 @@
 //! Directories tell of devices, and devices are promoted by it.
 
+use std::time::Duration;
+
 use muster_client::Client;
 use muster_errors::ErrorCode;
 use muster_pki::csr;
 use muster_proto::identity::v1 as pb;
-use muster_types::{HardwareKey, HardwareKeyKind, Service};
+use muster_types::{Aggregate, HardwareKey, HardwareKeyKind, Service, StreamId, TenantId};
 use rcgen::KeyPair;
 use uuid::Uuid;
 
+use crate::authority::TestAuthority;
 use crate::server::{PARENT, TestDevice, TestServer, code, device_name, fault, wish};
 
 fn key(kind: HardwareKeyKind, value: &str) -> pb::HardwareKey {
@@ -86,6 +89,16 @@ fn promote(number: u128, directory_device: &str, merge: &[u128]) -> pb::PromoteR
         merge_devices: merge.iter().map(|number| device_name(*number)).collect(),
         ..Default::default()
     }
+}
+
+/// Waits until something that reactions bring about is so.
+async fn soon(is: impl AsyncFn() -> bool) {
+    let so = async {
+        while !is().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), so).await.expect("it comes in time");
 }
 
 #[tokio::test]
@@ -170,13 +183,65 @@ async fn a_device_that_comes_after_the_import_is_full_from_the_start() {
     // At once where the view was there in time, else by the reaction a moment later.
     let events = server.events_until(2).await;
     assert_eq!(events[..2], ["DirectoryDeviceUpserted", "TrustEstablished"]);
-    let full = async {
-        while shown(&admin, 1).await.kind() != pb::RegistrationKind::Full {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), full).await.expect("promoted in time");
+    soon(async || shown(&admin, 1).await.kind() == pb::RegistrationKind::Full).await;
     assert_eq!(shown(&admin, 1).await.registration, "directory:aaaa");
+}
+
+#[tokio::test]
+async fn a_device_that_crossed_the_import_is_promoted_by_the_later_of_the_two() {
+    let server = TestServer::start().await;
+    let admin = server.admin();
+    imported(&admin, &[record("AAAA", &[serial("pf-1a2b3c")])]).await;
+    // As an onboarding writes it that looked before the import was there.
+    let established = pb::TrustEstablished {
+        kind: pb::RegistrationKind::Synthetic.into(),
+        key_digest: vec![1; 32],
+        certificate_serial: vec![1; 16],
+        not_after: Some(Default::default()),
+        hardware_keys: vec![serial("pf-1a2b3c")],
+        ..Default::default()
+    };
+    let stream = StreamId::new(TenantId::DEFAULT, Aggregate::Registration, Uuid::from_u128(1));
+    server.append(stream, "muster.identity.v1.TrustEstablished", &established).await;
+    let expected = ["DirectoryDeviceUpserted", "TrustEstablished", "RegistrationPromoted"];
+    assert_eq!(server.events_until(3).await, expected);
+}
+
+#[tokio::test]
+async fn when_more_than_one_record_matches_an_admin_says_which() {
+    let server = TestServer::start().await;
+    let admin = server.admin();
+    let (uuid, number) = (key(HardwareKeyKind::SmbiosUuid, "4c4c4544-1"), serial("pf-1a2b3c"));
+    trusted(&server, 1, &[uuid.clone(), number.clone()]).await;
+    // Each is of the device's hardware, and nothing says that they are of each other's.
+    let records = [record("AAAA", &[uuid]), record("BBBB", &[number])];
+    assert_eq!(imported(&admin, &records).await, (2, 0, 0, 2));
+    let questions = listed(&admin, true).await;
+    assert!(questions.iter().all(|question| question.candidates == [device_name(1)]), "{questions:?}");
+    let chosen = questions.iter().find(|question| question.directory_id == "BBBB").expect("listed");
+    let answer = admin.registrations().promote_registration(promote(1, &chosen.name, &[])).await;
+    assert_eq!(answer.expect("promoted").into_inner().registration, "directory:bbbb");
+    soon(async || listed(&admin, true).await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_directory_knows_better_how_a_device_is_joined() {
+    let server = TestServer::start().await;
+    let admin = server.admin();
+    let id = "9f0e1d2c-0000-4000-8000-00000000000a";
+    let entra = TestAuthority::new();
+    entra.registered(&server, pb::TrustAnchorKind::Directory).await;
+    let request = wish(1);
+    let proof = Some(entra.proof(id, &request.csr_der));
+    let request = pb::EstablishTrustRequest { proof, ..request };
+    server.service(Service::Enroll).trust().establish_trust(request).await.expect("trusted");
+    assert_eq!(shown(&admin, 1).await.join_type, "AzureAD");
+    let told = pb::DirectoryDevice { join_type: "ServerAD".into(), ..record(id, &[]) };
+    assert_eq!(imported(&admin, std::slice::from_ref(&told)).await, (1, 0, 0, 0));
+    assert_eq!(shown(&admin, 1).await.join_type, "ServerAD");
+    let before = server.events().await.len();
+    assert_eq!(imported(&admin, &[told]).await, (0, 1, 0, 0));
+    assert_eq!(server.events().await.len(), before);
 }
 
 #[tokio::test]
@@ -228,17 +293,12 @@ async fn when_more_than_one_device_matches_an_admin_says_which_and_merges_the_re
     assert_eq!(named("RegistrationPromoted"), named("RegistrationRemoved") + 1, "one append");
 
     // The one merged away is out of its groups, and the question is settled.
-    let settled = async {
-        loop {
-            let members = pb::ListGroupMembersRequest { name: group.name.clone(), ..Default::default() };
-            let members = admin.groups().list_group_members(members).await.expect("members").into_inner();
-            if members.devices == [device_name(1)] && listed(&admin, true).await.is_empty() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), settled).await.expect("settled in time");
+    soon(async || {
+        let members = pb::ListGroupMembersRequest { name: group.name.clone(), ..Default::default() };
+        let members = admin.groups().list_group_members(members).await.expect("members").into_inner();
+        members.devices == [device_name(1)] && listed(&admin, true).await.is_empty()
+    })
+    .await;
     let client = server.device(&old);
     let csr_der = csr::create(&old.key).expect("a request");
     let renew = || async {
@@ -271,12 +331,7 @@ async fn a_registration_is_taken_only_from_a_device_that_is_merged() {
     assert_eq!(shown(&admin, 1).await.state(), pb::RegistrationState::Active, "nothing was merged");
 
     // The double is visible to whoever looks.
-    let asked = async {
-        while listed(&admin, true).await.is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), asked).await.expect("asked in time");
+    soon(async || !listed(&admin, true).await.is_empty()).await;
     assert_eq!(listed(&admin, true).await[0].candidates, [device_name(1), device_name(2)]);
     let answer = registrations.promote_registration(promote(2, &told.name, &[1])).await;
     assert_eq!(answer.expect("promoted").into_inner().registration, "directory:aaaa");

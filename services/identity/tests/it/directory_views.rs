@@ -203,3 +203,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_that_too_many_share_tells_nothing() {
+    let image = HardwareKey { kind: HardwareKeyKind::MachineId, digest: [9; 32] };
+    let own = |id: u16| {
+        let mut digest = [0; 32];
+        digest[..2].copy_from_slice(&id.to_be_bytes());
+        HardwareKey { kind: HardwareKeyKind::Serial, digest }
+    };
+    let mut hardware = Hardware::default();
+    for id in 0..300_u16 {
+        let event = registration::Event::TrustEstablished {
+            proven: None,
+            spiffe_id: String::new(),
+            certificate: certificate(1),
+            hardware_keys: vec![image, own(id)],
+        };
+        let event = envelope::<Registration>(id.into(), u64::from(id) + 1, &event);
+        hardware.apply(&event, &mut Dirty::default()).expect("folded");
+        let sharing = hardware.matching(&[image]).len();
+        assert_eq!(sharing, if id < 256 { usize::from(id + 1).min(65) } else { 0 }, "{id}");
+    }
+    let seventh = DeviceId::from_uuid(Uuid::from_u128(7));
+    assert_eq!(hardware.matching(&[image, own(7)]), [seventh], "its own number still tells");
+}
