@@ -36,10 +36,12 @@ async fn trust_that_the_call_did_not_live_to_note_completes_the_enrollment() {
     let facts = DeviceFacts::try_from(TestDevice::new(1).facts).expect("facts");
     let wish = OnboardDevice {
         tenant: TENANT,
+        device: None,
         token: token_id(TENANT, request),
         secret_hash: [1; 32],
         key_digest: [2; 32],
         facts,
+        troubles: vec![],
     };
     let device = dead.onboard(&wish).await.expect("let in").device;
 

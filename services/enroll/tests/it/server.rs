@@ -13,7 +13,7 @@ use muster_pki::{Identity, InitOptions, LocalTrust, csr};
 use muster_proto::enroll::v1 as pb;
 use muster_runtime::server::{self, ServerOptions};
 use muster_runtime::{Deps, Metrics, TaskGroup};
-use muster_types::{Clock as _, FixedClock, Service, SystemClock, TenantId};
+use muster_types::{Clock as _, FixedClock, Positions, Service, SystemClock, TenantId};
 use rcgen::KeyPair;
 use tempfile::TempDir;
 
@@ -34,13 +34,17 @@ impl TestServer {
 
     /// Starts on a log, with identity elsewhere if that is said.
     pub(crate) async fn start_on(log: SharedLog, identity_url: Option<String>) -> Self {
+        Self::start_as(log, Config { identity_url, ..Config::default() }).await
+    }
+
+    /// Starts on a log with other options.
+    pub(crate) async fn start_as(log: SharedLog, config: Config) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let clock = Arc::new(FixedClock::at(SystemClock.now()));
         let trust =
             LocalTrust::init(dir.path(), &InitOptions::local(clock.now())).expect("a folder of trust");
         let bound = server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let endpoint = format!("https://{}", bound.local_addr());
-        let config = Config { identity_url, ..Config::default() };
         let tasks = TaskGroup::new();
         let deps = Deps {
             log,
@@ -102,6 +106,23 @@ impl TestServer {
     ) -> Result<pb::OnboardResponse, Fault> {
         let reply = self.anonymous().device_enrollment().onboard(device.wish(token)).await;
         reply.map(tonic::Response::into_inner).map_err(|status| Fault::from_status(&status))
+    }
+
+    /// Where all logs end now.
+    pub(crate) async fn written(&self) -> Positions {
+        let mut written = Positions::ZERO;
+        for service in Service::ALL {
+            written.advance(service, self.log.head(service).await.expect("a log"));
+        }
+        written
+    }
+
+    /// A device as of all that was written so far.
+    pub(crate) async fn shown(&self, name: &str) -> pb::Device {
+        let admin = self.admin();
+        admin.see(&self.written().await);
+        let request = pb::GetDeviceRequest { name: name.to_owned() };
+        admin.enrollment_admin().get_device(request).await.expect("shown").into_inner()
     }
 
     /// Short names of enroll's events so far.

@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_enroll::commands::{Commands, IssueToken, OnboardDevice, token_id};
+use muster_enroll::commands::{Asked, Commands, IssueToken, OnboardDevice, device_id, token_id};
+use muster_enroll::domain::enrollment::TakenBack;
 use muster_enroll::domain::facts::DeviceFacts;
 use muster_enroll::domain::onboarding_token::Terms;
-use muster_enroll::projection::{Devices, Tokens};
+use muster_enroll::domain::scope::{Entitlement, EntitlementKind, Scope, ScopeMode};
+use muster_enroll::projection::{Devices, Settings, Tokens};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
 use muster_eventlog::project::{Dirty, View};
-use muster_eventlog::{Actor, Delivery, Envelope};
-use muster_types::{FixedClock, Positions, RequestId, Service, TenantId, Timestamp};
+use muster_eventlog::{Actor, Context, Delivery, Envelope, EventType};
+use muster_proto::identity::v1::{RegistrationPromoted, TrustEstablished};
+use muster_proto::policy::v1::DevicesSeen;
+use muster_types::{
+    Aggregate, DeviceId, EventId, FixedClock, Positions, RequestId, Service, StreamId, TenantId, Timestamp,
+    Version,
+};
 use proptest::prelude::*;
+use prost::Message as _;
+use roaring::RoaringBitmap;
 use uuid::Uuid;
 
 use crate::server::TestDevice;
@@ -28,24 +37,45 @@ enum Happening {
     Onboard { token: u8, device: u8, key: u8 },
     Rename { device: u8, name: u8 },
     Succeed { device: u8, key: u8 },
+    Tag { device: u8, tag: u8 },
+    Untag { device: u8, tag: u8 },
+    Offboard(u8),
+    Confirm(u8),
+    Delete(u8),
+    Merge { device: u8, into: u8 },
+    Allow(u8),
+    Scope { linux: ScopeMode, seats: u32 },
+    Redecide(u8),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
+    let device = || 0..4_u8;
+    let mode = proptest::sample::select(vec![ScopeMode::Off, ScopeMode::Tagged, ScopeMode::All]);
+    let onboard = (0..3_u8, device(), 0..2_u8);
     prop_oneof![
-        (0..3_u8).prop_map(Happening::Issue),
-        (0..3_u8).prop_map(Happening::Revoke),
-        (0..3_u8, 0..4_u8, 0..2_u8).prop_map(|(token, device, key)| Happening::Onboard {
-            token,
-            device,
-            key
-        }),
-        (0..4_u8, 0..3_u8).prop_map(|(device, name)| Happening::Rename { device, name }),
-        (0..4_u8, 0..2_u8).prop_map(|(device, key)| Happening::Succeed { device, key }),
+        2 => (0..3_u8).prop_map(Happening::Issue),
+        1 => (0..3_u8).prop_map(Happening::Revoke),
+        6 => onboard.prop_map(|(token, device, key)| Happening::Onboard { token, device, key }),
+        2 => (device(), 0..3_u8).prop_map(|(device, name)| Happening::Rename { device, name }),
+        4 => (device(), 0..2_u8).prop_map(|(device, key)| Happening::Succeed { device, key }),
+        2 => (device(), 0..3_u8).prop_map(|(device, tag)| Happening::Tag { device, tag }),
+        1 => (device(), 0..3_u8).prop_map(|(device, tag)| Happening::Untag { device, tag }),
+        1 => device().prop_map(Happening::Offboard),
+        1 => device().prop_map(Happening::Confirm),
+        1 => device().prop_map(Happening::Delete),
+        1 => (device(), device()).prop_map(|(device, into)| Happening::Merge { device, into }),
+        1 => device().prop_map(Happening::Allow),
+        1 => (mode, 0..4_u32).prop_map(|(linux, seats)| Happening::Scope { linux, seats }),
+        2 => device().prop_map(Happening::Redecide),
     ]
 }
 
-fn request(token: u8) -> RequestId {
-    RequestId::from_uuid(Uuid::from_u128(u128::from(token)))
+fn request(number: u8) -> RequestId {
+    RequestId::from_uuid(Uuid::from_u128(u128::from(number)))
+}
+
+fn id(device: u8) -> (TenantId, DeviceId) {
+    (TENANT, device_id(TENANT, &[device; 32]))
 }
 
 fn facts(device: u8, name: u8) -> DeviceFacts {
@@ -55,6 +85,8 @@ fn facts(device: u8, name: u8) -> DeviceFacts {
 
 /// Lets it happen; refusals are part of life.
 async fn happen(commands: &Commands, happening: Happening) {
+    let ada = || Asked::new(Actor::admin("ada"), RequestId::generate());
+    let tag = |tag: u8| vec![["MDE-Management", "pilot", "red"][usize::from(tag)].to_owned()];
     match happening {
         Happening::Issue(token) => {
             let issue = IssueToken {
@@ -62,33 +94,59 @@ async fn happen(commands: &Commands, happening: Happening) {
                 request: request(token),
                 secret_hash: [1; 32],
                 ttl: Duration::from_secs(60),
-                terms: Terms { uses_max: 3, ..Terms::default() },
+                terms: Terms { uses_max: 3, tags: vec!["pilot".into()], ..Terms::default() },
                 validate_only: false,
             };
             drop(commands.issue_token(&issue, Actor::admin("ada")).await);
         }
         Happening::Revoke(token) => {
-            let id = token_id(TENANT, request(token));
-            drop(commands.revoke_token((TENANT, id), request(100), false, Actor::admin("ada")).await);
+            let token = token_id(TENANT, request(token));
+            drop(commands.revoke_token((TENANT, token), request(100), false, Actor::admin("ada")).await);
         }
         Happening::Onboard { token, device, key } => {
             let wish = OnboardDevice {
                 tenant: TENANT,
+                device: None,
                 token: token_id(TENANT, request(token)),
                 secret_hash: [1; 32],
                 key_digest: [key; 32],
                 facts: facts(device, 0),
+                troubles: vec![],
             };
             drop(commands.onboard(&wish).await);
         }
         Happening::Rename { device, name } => {
-            let id = muster_enroll::commands::device_id(TENANT, &[device; 32]);
-            drop(commands.report_facts((TENANT, id), facts(device, name)).await);
+            drop(commands.report_facts(id(device), facts(device, name), vec![]).await);
         }
         Happening::Succeed { device, key } => {
-            let id = muster_enroll::commands::device_id(TENANT, &[device; 32]);
-            drop(commands.succeed((TENANT, id), [key; 32], "spiffe://muster.local/x").await);
+            let spiffe_id = format!("spiffe://muster.local/tenant/default/device/{}", id(device).1);
+            drop(commands.succeed(id(device), [key; 32], &spiffe_id).await);
         }
+        Happening::Tag { device, tag: added } => {
+            drop(commands.tag(&ada(), id(device), tag(added), vec![]).await);
+        }
+        Happening::Untag { device, tag: removed } => {
+            drop(commands.tag(&ada(), id(device), vec![], tag(removed)).await);
+        }
+        Happening::Offboard(device) => {
+            drop(commands.offboard(&ada(), id(device), Duration::from_secs(60)).await);
+        }
+        Happening::Confirm(device) => {
+            drop(commands.confirm_offboarding(id(device), TakenBack::default()).await);
+        }
+        Happening::Delete(device) => drop(commands.delete(&ada(), id(device)).await),
+        Happening::Merge { device, into } => {
+            let cause = EventId::from_uuid(Uuid::from_u128(u128::from(device)));
+            drop(commands.remove(id(device), cause, Some(id(into).1)).await);
+        }
+        Happening::Allow(device) => drop(commands.allow_reenrollment(&ada(), id(device)).await),
+        Happening::Scope { linux, seats } => {
+            let entitlement =
+                Entitlement { kind: EntitlementKind::Endpoint, seats: (seats > 0).then_some(seats) };
+            let change = |scope: &Scope| Ok(Scope { linux, entitlement, ..scope.clone() });
+            drop(commands.change_scope(&ada(), TENANT, "", change).await);
+        }
+        Happening::Redecide(device) => drop(commands.redecide(id(device), None, false).await),
     }
 }
 
@@ -104,6 +162,74 @@ async fn history(happenings: Vec<Happening>) -> Vec<Envelope> {
         events.extend(more);
     }
     events
+}
+
+/// What identity and policy say meanwhile.
+#[derive(Debug, Clone)]
+enum Said {
+    Established { device: u8, full: bool },
+    Promoted(u8),
+    Removed(u8),
+    Seen(Vec<u8>),
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        4 => (0..5_u8, any::<bool>()).prop_map(|(device, full)| Said::Established { device, full }),
+        1 => (0..5_u8).prop_map(Said::Promoted),
+        1 => (0..5_u8).prop_map(Said::Removed),
+        2 => proptest::collection::vec(0..6_u8, 1..4).prop_map(Said::Seen),
+    ]
+}
+
+fn envelope(said: &Said, position: u64) -> Envelope {
+    let registration = |device: u8| StreamId::new(TENANT, Aggregate::Registration, id(device).1.uuid());
+    let (stream, kind, payload) = match said {
+        Said::Established { device, full } => {
+            let (kind, join_type) = if *full { (2, "AzureAD") } else { (1, "") };
+            let event = TrustEstablished { kind, join_type: join_type.into(), ..Default::default() };
+            (registration(*device), "muster.identity.v1.TrustEstablished", event.encode_to_vec())
+        }
+        Said::Promoted(device) => {
+            let event = RegistrationPromoted { join_type: "Workplace".into(), ..Default::default() };
+            (registration(*device), "muster.identity.v1.RegistrationPromoted", event.encode_to_vec())
+        }
+        Said::Removed(device) => (registration(*device), "muster.identity.v1.RegistrationRemoved", vec![]),
+        Said::Seen(ordinals) => {
+            let ordinals: RoaringBitmap = ordinals.iter().copied().map(u32::from).collect();
+            let mut devices = Vec::new();
+            ordinals.serialize_into(&mut devices).expect("a buffer grows");
+            let stream = StreamId::new(TENANT, Aggregate::Presence, Uuid::nil());
+            (stream, "muster.policy.v1.DevicesSeen", DevicesSeen { devices }.encode_to_vec())
+        }
+    };
+    Envelope {
+        position,
+        event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position))),
+        stream,
+        version: Version(position),
+        kind: EventType::new(kind),
+        context: Context {
+            actor: Actor::service(Service::Identity),
+            time: Timestamp::from_micros(1_700_000_000_000_000 + i64::try_from(position).unwrap() * 1_000_000),
+            correlation_id: Uuid::nil(),
+            causation_id: None,
+            traceparent: None,
+        },
+        prev_hash: [0; 32],
+        payload: payload.into(),
+    }
+}
+
+/// Two logs in one order of many; each keeps its own.
+fn merged(one: &[Envelope], other: &[Envelope], mut turns: impl Iterator<Item = bool>) -> Vec<Envelope> {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    let mut all = Vec::new();
+    while one.peek().is_some() || other.peek().is_some() {
+        let first = other.peek().is_none() || (one.peek().is_some() && turns.next().unwrap_or(true));
+        all.extend(if first { one.next() } else { other.next() }.cloned());
+    }
+    all
 }
 
 type StoredRows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -148,12 +274,24 @@ proptest! {
     #[test]
     fn from_scratch_and_incremental_are_the_same(
         happenings in proptest::collection::vec(happening(), 0..60),
+        said in proptest::collection::vec(said(), 0..20),
+        turns in proptest::collection::vec(any::<bool>(), 0..80),
         cut in any::<proptest::sample::Index>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let events = runtime.block_on(history(happenings));
-        let cut = cut.index(events.len() + 1);
-        stopping_changes_nothing::<Devices>(&events, cut);
-        stopping_changes_nothing::<Tokens>(&events, cut);
+        let others: Vec<_> = (1..).zip(&said).map(|(position, said)| envelope(said, position)).collect();
+        let all = merged(&events, &others, turns.into_iter());
+        let cut = cut.index(all.len() + 1);
+        stopping_changes_nothing::<Devices>(&all, cut);
+        stopping_changes_nothing::<Tokens>(&all, cut);
+        stopping_changes_nothing::<Settings>(&all, cut);
+
+        // In whatever order the logs come.
+        let (mut merged_view, mut one_by_one) = (Devices::default(), Devices::default());
+        fold(&mut merged_view, &all, &mut StoredRows::new());
+        fold(&mut one_by_one, &others, &mut StoredRows::new());
+        fold(&mut one_by_one, &events, &mut StoredRows::new());
+        prop_assert_eq!(rows(&merged_view), rows(&one_by_one));
     }
 }

@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn the_latest_time_stays_and_only_what_changed_is_told() {
         let mut seen = Seen::default();
-        let at = |seconds| Timestamp::from_micros(seconds * 1_000_000);
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         let ordinals: RoaringBitmap = [0, 5, 3_000].into_iter().collect();
         assert_eq!(seen.note(&ordinals, at(10)), [0, 2]);
-        assert_eq!(seen.note(&ordinals, at(9)), []);
+        assert_eq!(seen.note(&ordinals, at(9)), Vec::<u32>::new());
         assert_eq!((seen.at(5), seen.at(6), seen.at(9_999)), (10, 0, 0));
 
         let mut again = Seen::default();

@@ -110,7 +110,7 @@ fn seats_go_to_the_oldest_and_are_taken_from_the_newest() {
     let with = |entitlement| Scope { entitlement, ..Scope::default() };
     let numbers = |bitmap: roaring::RoaringBitmap| bitmap.iter().collect::<Vec<_>>();
     assert_eq!(numbers(devices.withdrawn(TENANT, &with(seats(8)))), [10, 11]);
-    assert_eq!(numbers(devices.withdrawn(TENANT, &with(seats(10)))), []);
+    assert_eq!(numbers(devices.withdrawn(TENANT, &with(seats(10)))), Vec::<u32>::new());
     let preview = |scope: &Scope| devices.preview(TENANT, scope);
     assert_eq!(preview(&with(seats(8))), Preview { gained: 0, lost: 2, recoded: 1 });
     assert_eq!(preview(&with(seats(10))), Preview { gained: 0, lost: 0, recoded: 1 });
@@ -135,7 +135,7 @@ fn devices_that_wait_for_a_seat_differ_only_while_there_are_seats() {
         let scope = Scope { entitlement: seats(count), ..Scope::default() };
         devices.differing(TENANT, &scope).iter().collect::<Vec<_>>()
     };
-    assert_eq!(differing(1), []);
+    assert_eq!(differing(1), Vec::<u32>::new());
     assert_eq!(differing(3), [1, 2]);
     assert_eq!(differing(9), [1, 2, 3]);
 }
