@@ -15,6 +15,8 @@ use crate::domain::registration::{Certificate, Serial};
 pub struct Issuing {
     authority: Arc<Authority>,
     bundle: TrustBundle,
+    pem: String,
+    jwks: String,
     validity: Duration,
 }
 
@@ -39,13 +41,26 @@ impl Issuing {
             || Fault::new(ErrorCode::ConfigInvalid, "identity issues certificates and needs ca.key");
         let authority = trust.authority().ok_or_else(missing)?.clone();
         let bundle = trust.bundle().clone();
-        Ok(Self { authority, bundle, validity })
+        let (pem, jwks) = (bundle.to_pem(), bundle.to_jwks());
+        Ok(Self { authority, bundle, pem, jwks, validity })
     }
 
     /// The authorities that devices must trust.
     #[must_use]
     pub const fn bundle(&self) -> &TrustBundle {
         &self.bundle
+    }
+
+    /// The same in PEM. Anyone may ask, so it is made once.
+    #[must_use]
+    pub fn bundle_pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The same as a SPIFFE bundle, made once.
+    #[must_use]
+    pub fn bundle_jwks(&self) -> &str {
+        &self.jwks
     }
 
     /// Issues a certificate to a device for the key of its request.

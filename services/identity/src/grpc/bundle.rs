@@ -17,8 +17,8 @@ impl TrustBundleService for Grpc {
         Ok(Response::new(pb::TrustBundle {
             trust_domain: bundle.domain().to_string(),
             certificates_der: bundle.to_der(),
-            pem: bundle.to_pem(),
-            spiffe_jwks: bundle.to_jwks(),
+            pem: self.issuing.bundle_pem().to_owned(),
+            spiffe_jwks: self.issuing.bundle_jwks().to_owned(),
         }))
     }
 }

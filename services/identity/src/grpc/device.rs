@@ -9,7 +9,7 @@ use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::device_trust_service_server::DeviceTrustService;
 use muster_runtime::{caller, position};
 use muster_types::id::derive;
-use muster_types::{DeviceId, RequestId, ResourceName, Service};
+use muster_types::{DeviceId, Digest, RequestId, ResourceName, Service};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, convert};
@@ -39,10 +39,7 @@ impl DeviceTrustService for Grpc {
         let csr = convert::signing_request(&csr_der)?;
         let renewed = match proof {
             None => self.renew(device, &csr, None).await,
-            Some(proof) => {
-                let proven = self.verified(&proof, &csr::sha256(&csr_der))?;
-                self.renew_proven(device, &csr, proven).await
-            }
+            Some(proof) => self.renew_proven(device, &csr, &proof, &csr::sha256(&csr_der)).await,
         };
         let renewed =
             renewed.inspect_err(|fault| self.metrics.renewal_refused(fault.code)).map_err(status)?;
@@ -85,7 +82,14 @@ impl Grpc {
 
     /// The same with a full registration, which is the device's or becomes it; should another device have it, then this is
     /// that one.
-    async fn renew_proven(&self, device: DeviceId, csr: &Csr, proven: Proven) -> Result<Renewed, Fault> {
+    async fn renew_proven(
+        &self,
+        device: DeviceId,
+        csr: &Csr,
+        proof: &pb::RegistrationProof,
+        csr_digest: &Digest,
+    ) -> Result<Renewed, Fault> {
+        let proven = self.verified(proof, csr_digest).await?;
         let _turn = self.commands.registering(&self.queries).await?;
         match self.queries.holder(&proven.registration) {
             Some(into) if into != device => {

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use super::{Grpc, convert, directory, trust_anchor};
 use crate::commands::Order;
 use crate::domain::registration::{Command, Registration, Removal};
-use crate::error::status;
+use crate::error::{Unseen, status};
 use crate::projection::registrations::Row;
 
 #[tonic::async_trait]
@@ -153,13 +153,13 @@ impl Grpc {
         device: DeviceId,
         done: Executed<Registration>,
     ) -> Result<Response<pb::Registration>, Status> {
-        // The view has what no aggregate keeps: ordinal and moments.
+        // The view has what no aggregate keeps: ordinal and moments. The change is made whether it gets there or not.
         let position = self.commands.seen_at(done.position).await.map_err(status)?;
-        self.queries
-            .reach(&Positions::of(Service::Identity, position))
-            .await
-            .map_err(|behind| status(crate::error::Unseen::from(behind)))?;
-        let (ordinal, row) = self.queries.registration(device).ok_or_else(|| self.nobody(device))?;
+        let seen = self.queries.reach(&Positions::of(Service::Identity, position)).await;
+        let Some((ordinal, row)) = self.queries.registration(device) else {
+            seen.map_err(|behind| status(Unseen::from(behind)))?;
+            return Err(self.nobody(device).into());
+        };
         let registered = done.state.into_registered().unwrap_or_else(|| row.registered.clone());
         let shown = convert::registration(self.tenant, ordinal, &Row { registered, ..row });
         self.stamped(Response::new(shown), Some(position)).await

@@ -35,9 +35,7 @@ impl TrustService for Grpc {
         convert::is_served(self.tenant, &tenant)?;
         let proof = proof.ok_or_else(|| Fault::invalid_field("proof", "must be set"))?;
         let digest = convert::digest(&csr_digest, "csr_digest")?;
-        let proven = self.verified(&proof, &digest)?;
-        // A device may have got this registration a moment ago.
-        self.queries.catch_up(self.commands.log()).await.map_err(status)?;
+        let proven = self.verified(&proof, &digest).await.map_err(status)?;
         let device = self.queries.holder(&proven.registration);
         Ok(Response::new(pb::IdentifyDeviceResponse {
             registration: proven.registration.into(),
@@ -85,12 +83,14 @@ impl TrustService for Grpc {
 }
 
 impl Grpc {
-    /// What a proof shows.
-    pub(super) fn verified(
+    /// What a proof shows, as of now: an authority may have been registered, or a device got this registration, a moment
+    /// ago.
+    pub(super) async fn verified(
         &self,
         proof: &pb::RegistrationProof,
         csr_digest: &muster_types::Digest,
     ) -> Result<Proven, Fault> {
+        self.queries.catch_up(self.commands.log()).await?;
         let proven = self.proofs.verify(self.tenant, proof, csr_digest, self.commands.now());
         self.metrics.proof_seen(proven.as_ref().map(|_| ()).map_err(|fault| fault.code));
         proven
@@ -100,7 +100,7 @@ impl Grpc {
     /// and wait for nobody.
     async fn claim(&self, wish: &TrustWish) -> Result<Claim<'_>, Status> {
         if let Some(proof) = &wish.proof {
-            let proven = self.verified(proof, &wish.csr_digest)?;
+            let proven = self.verified(proof, &wish.csr_digest).await.map_err(status)?;
             let turn = self.commands.registering(&self.queries).await.map_err(status)?;
             return match self.queries.holder(&proven.registration) {
                 Some(holder) if holder != wish.device => Err(self.taken(&proven, holder).into()),
