@@ -300,3 +300,28 @@ fn possession_is_shown_by_every_kind_of_key_and_bound_to_request_and_tenant() {
     let noise = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(&b"noise"[..]));
     assert_eq!(sign_possession(&noise, TenantId::DEFAULT, &[7; 32]), Err(PossessionError::KeyUnsupported));
 }
+
+#[test]
+fn rsa_keys_show_possession_by_either_padding() {
+    // A key made for this test: ring makes none of this kind.
+    const KEY: &[u8] = include_bytes!("tests/rsa-2048.pk8");
+    let root = Ca::root();
+    let pkcs8 = PrivatePkcs8KeyDer::from(KEY);
+    let key = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_RSA_SHA256).unwrap();
+    let leaf = params("x").signed_by(&key, &root.issuer).unwrap().der().to_vec();
+    let leaf = verified(&[leaf], &root).unwrap();
+    let pss = sign_possession(&PrivateKeyDer::Pkcs8(pkcs8), TenantId::DEFAULT, &[7; 32]).unwrap();
+    assert_eq!(verify_possession(&leaf, TenantId::DEFAULT, &[7; 32], &pss), Ok(()));
+    assert_eq!(verify_possession(&leaf, TenantId::DEFAULT, &[8; 32], &pss), Err(PossessionError::Invalid));
+
+    let ring = ring::signature::RsaKeyPair::from_pkcs8(KEY).unwrap();
+    let message = [&b"muster registration proof v1\0default\0"[..], &[7; 32]].concat();
+    let mut pkcs1 = vec![0; ring.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    ring.sign(&ring::signature::RSA_PKCS1_SHA256, &random, &message, &mut pkcs1).unwrap();
+    assert_eq!(verify_possession(&leaf, TenantId::DEFAULT, &[7; 32], &pkcs1), Ok(()));
+    let mut sha512 = vec![0; ring.public().modulus_len()];
+    ring.sign(&ring::signature::RSA_PKCS1_SHA512, &random, &message, &mut sha512).unwrap();
+    let refused = verify_possession(&leaf, TenantId::DEFAULT, &[7; 32], &sha512);
+    assert_eq!(refused, Err(PossessionError::Invalid), "not a digest of the contract");
+}
