@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::{codegen, setup, sh, tidy};
 
 /// What is off by default and tested all the same. One set for all commands, so that nothing is built twice.
-const FEATURES: &str = "muster-cli/tpm,muster-identity/tpm";
+const FEATURES: &str = "muster-cli/tpm,muster-identity/tpm,muster-fuzz/tpm";
 
 /// Sets up, then checks and tests; with a filter, only those tests.
 pub(crate) fn run(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {

@@ -5,4 +5,6 @@ mod fixture;
 mod profile;
 mod rotation;
 #[cfg(feature = "tpm")]
+mod soft_tpm;
+#[cfg(feature = "tpm")]
 mod tpm;
