@@ -72,6 +72,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
     let queries = Queries::new(registrations, groups, trust_anchors, directory, hardware);
     let metrics = IdentityMetrics::register(&deps.metrics);
+    metrics::standings::count(&deps.metrics, queries.clone());
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
     let reacting =
         ProcessManager { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };

@@ -1,5 +1,7 @@
 //! The numbers of the identity service.
 
+pub mod standings;
+
 use muster_errors::ErrorCode;
 use muster_runtime::Metrics;
 use prometheus_client::metrics::counter::Counter;

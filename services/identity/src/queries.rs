@@ -126,6 +126,12 @@ impl Queries {
         self.registrations.read().holder(registration)
     }
 
+    /// How many registrations of a kind stand so.
+    #[must_use]
+    pub fn registration_count(&self, which: Which, kind: Kind) -> i64 {
+        i64::try_from(self.registrations.read().select(which, Some(kind)).len()).unwrap_or(i64::MAX)
+    }
+
     /// Registrations, of one kind or any, in the order of first trust.
     #[must_use]
     pub fn registrations(&self, which: Which, kind: Option<Kind>, page: &Page<u32>) -> Rows<(u32, Row), u32> {

@@ -152,6 +152,9 @@ async fn a_quarantined_device_keeps_its_certificate_and_gets_no_other_until_that
     let mut admin = server.admin().registrations();
     let mut resolve = pb::ResolveCloneRequest { name: device.registration(), ..Default::default() };
     resolve.set_resolution(pb::CloneResolution::Dismiss);
+    let numbers = server.metrics.encode();
+    let quarantined = "identity_registrations{state=\"quarantined\",kind=\"synthetic\"} 1";
+    assert!(numbers.contains(quarantined), "{numbers}");
     let resolved = admin.resolve_clone(resolve.clone()).await.expect("resolved").into_inner();
     assert_eq!(resolved.state(), pb::RegistrationState::Active);
     assert_eq!(admin.resolve_clone(resolve).await.expect("resolved").into_inner(), resolved);
