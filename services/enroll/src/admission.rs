@@ -27,17 +27,14 @@ pub struct Admission {
 
 /// An onboarding that was let in; it counts while this lives.
 #[derive(Debug)]
-pub struct Admitted(#[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit);
+pub struct Admitted(
+    #[expect(dead_code, reason = "held, and given back when it is dropped")] OwnedSemaphorePermit,
+);
 
 impl Admission {
     /// So many at once, and so many a second; 0 is without limit.
     #[must_use]
-    pub fn new(
-        in_flight_max: u32,
-        rate_max: u32,
-        clock: Arc<dyn Clock>,
-        metrics: EnrollMetrics,
-    ) -> Self {
+    pub fn new(in_flight_max: u32, rate_max: u32, clock: Arc<dyn Clock>, metrics: EnrollMetrics) -> Self {
         let permits = if in_flight_max == 0 { Semaphore::MAX_PERMITS } else { in_flight_max as usize };
         let pause_micros = if rate_max == 0 { 0 } else { SECOND_MICROS / i64::from(rate_max) };
         let in_flight = Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
@@ -56,9 +53,11 @@ impl Admission {
         let take = |due: i64| {
             // A clock that was set back does not close the door for longer than a burst lasts.
             let due = due.clamp(now, now + SECOND_MICROS + self.pause_micros);
-            (due - now <= SECOND_MICROS - self.pause_micros.min(SECOND_MICROS)).then(|| due + self.pause_micros)
+            (due - now <= SECOND_MICROS - self.pause_micros.min(SECOND_MICROS))
+                .then(|| due + self.pause_micros)
         };
-        if self.pause_micros > 0 && self.due.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
+        if self.pause_micros > 0 && self.due.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err()
+        {
             return Err(self.overloaded("onboarding_rate", 1));
         }
         Ok(Admitted(permit))

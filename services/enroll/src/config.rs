@@ -46,7 +46,7 @@ pub struct Config {
 /// Onboardings at once, unless told otherwise.
 pub const ONBOARDINGS_IN_FLIGHT_MAX: u32 = 1_024;
 /// Onboardings a second, unless told otherwise.
-pub const ONBOARDING_RATE_MAX: u32 = 2_000;
+pub const ONBOARDING_RATE_MAX: u32 = 5_000;
 
 impl Default for Config {
     fn default() -> Self {

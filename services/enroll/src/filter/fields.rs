@@ -190,7 +190,9 @@ pub(super) fn version_order(a: &str, b: &str) -> Ordering {
 pub(super) fn test(text: &str, written: Comparison<'_>) -> Result<Expr<Test>, InvalidFilter> {
     let typed = Typed { text, written };
     match typed.written.field {
-        "enrollment_status" => typed.facet("ENROLLMENT_STATUS_", pb::EnrollmentStatus::from_str_name, Facet::Status),
+        "enrollment_status" => {
+            typed.facet("ENROLLMENT_STATUS_", pb::EnrollmentStatus::from_str_name, Facet::Status)
+        }
         "managed_by" => typed.facet("MANAGED_BY_", pb::ManagedBy::from_str_name, Facet::ManagedBy),
         "device_type" => typed.facet("DEVICE_TYPE_", pb::DeviceType::from_str_name, Facet::DeviceType),
         "platform" => typed.facet("PLATFORM_", pb::Platform::from_str_name, Facet::Platform),
@@ -205,7 +207,8 @@ pub(super) fn test(text: &str, written: Comparison<'_>) -> Result<Expr<Test>, In
         "onboard_time" => typed.time(Time::Onboard),
         "last_seen_time" => typed.time(Time::LastSeen),
         other => {
-            let wrong = InvalidFilter::new(text, typed.written.at, format!("{other:?} is no field to filter by"));
+            let wrong =
+                InvalidFilter::new(text, typed.written.at, format!("{other:?} is no field to filter by"));
             Err(match nearest(other, FIELDS.into_iter()) {
                 Some(near) => wrong.or_hint(format!("did you mean {near}?")),
                 None => wrong.or_hint(format!("one of {}", FIELDS.join(", "))),
@@ -223,7 +226,12 @@ type Tested = Result<Expr<Test>, InvalidFilter>;
 
 impl Typed<'_> {
     /// A field with names for values; the prefix that the contract gives them may be left out.
-    fn facet<T: Copy>(&self, prefix: &str, read: impl Fn(&str) -> Option<T>, facet: impl Fn(T) -> Facet) -> Tested {
+    fn facet<T: Copy>(
+        &self,
+        prefix: &str,
+        read: impl Fn(&str) -> Option<T>,
+        facet: impl Fn(T) -> Facet,
+    ) -> Tested {
         let value = self.written.value.as_str();
         let upper = value.to_ascii_uppercase();
         let found = read(&format!("{prefix}{upper}")).or_else(|| read(&upper));
@@ -253,7 +261,12 @@ impl Typed<'_> {
         match operator {
             Operator::Has if value == "*" && !quoted => Ok(Expr::Test(Test::Tag(None))),
             Operator::Has => Ok(Expr::Test(Test::Tag(Some(value.as_str().into())))),
-            _ => Err(self.no_order(": (tags:\"pilot\"), and NOT before it for the contrary")),
+            Operator::Equal
+            | Operator::Unequal
+            | Operator::Less
+            | Operator::AtMost
+            | Operator::Greater
+            | Operator::AtLeast => Err(self.no_order(": (tags:\"pilot\"), and NOT before it for the contrary")),
         }
     }
 
@@ -266,14 +279,16 @@ impl Typed<'_> {
                 let equal = Expr::Test(Test::Text(text, Matches::Parts(parts)));
                 Ok(if self.written.operator == Operator::Equal { equal } else { Expr::Not(Box::new(equal)) })
             }
-            operator => test(Matches::Order(order(operator), value)),
+            operator @ (Operator::Less | Operator::AtMost | Operator::Greater | Operator::AtLeast) => {
+                test(Matches::Order(order(operator), value))
+            }
         }
     }
 
     fn version(&self) -> Tested {
         match self.written.operator {
             Operator::Has | Operator::Equal | Operator::Unequal => self.text(Text::OsVersion),
-            operator => {
+            operator @ (Operator::Less | Operator::AtMost | Operator::Greater | Operator::AtLeast) => {
                 Ok(Expr::Test(Test::Version(order(operator), self.written.value.as_str().into())))
             }
         }
@@ -289,7 +304,9 @@ impl Typed<'_> {
         match operator {
             Operator::Has => Err(self.no_order("= != < <= > or >=")),
             Operator::Unequal => Ok(Expr::Not(Box::new(test(Is::Equal)))),
-            operator => Ok(test(order(*operator))),
+            Operator::Equal | Operator::Less | Operator::AtMost | Operator::Greater | Operator::AtLeast => {
+                Ok(test(order(*operator)))
+            }
         }
     }
 

@@ -26,8 +26,9 @@ impl<T> Expr<T> {
     /// # Errors
     /// The first that `f` gives.
     pub fn try_flat_map<U, E>(self, f: &mut impl FnMut(T) -> Result<Expr<U>, E>) -> Result<Expr<U>, E> {
-        let mut each =
-            |all: Vec<Self>| -> Result<Vec<_>, E> { all.into_iter().map(|one| one.try_flat_map(f)).collect() };
+        let mut each = |all: Vec<Self>| -> Result<Vec<_>, E> {
+            all.into_iter().map(|one| one.try_flat_map(f)).collect()
+        };
         Ok(match self {
             Self::All(all) => Expr::All(each(all)?),
             Self::Any(any) => Expr::Any(each(any)?),
@@ -255,7 +256,8 @@ impl<'a> Parser<'a> {
 
     fn sees_keyword(&self, keyword: &str) -> bool {
         let behind = self.rest().strip_prefix(keyword);
-        behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == '('))
+        behind
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_whitespace() || c == '('))
     }
 
     fn takes(&mut self, text: &str) -> bool {

@@ -28,7 +28,7 @@ impl Plan {
         let gone = filter.mentions(&Test::asks_for_gone);
         let all = match filter {
             Expr::All(all) => all,
-            one => vec![one],
+            one @ (Expr::Any(_) | Expr::Not(_) | Expr::Test(_)) => vec![one],
         };
         let (rest, sets) = all.into_iter().partition(|one| one.mentions(&|test| !test.is_indexed()));
         Self { sets, rest, gone }

@@ -43,18 +43,40 @@ fn devices_are_found_by_what_they_are() {
 #[test]
 fn what_cannot_be_compared_is_told_with_a_hint() {
     for (filter, told) in [
-        ("enrolment_status = REFUSED", "at 0: \"enrolment_status\" is no field to filter by; did you mean enrollment_status?"),
-        ("enrollment_status = REFUSE", "at 20: \"REFUSE\" is no value of enrollment_status; did you mean REFUSED?"),
-        ("enrollment_code = OS_OLD", "at 18: \"OS_OLD\" is no value of enrollment_code; did you mean OS_TOO_OLD?"),
+        (
+            "enrolment_status = REFUSED",
+            "at 0: \"enrolment_status\" is no field to filter by; did you mean enrollment_status?",
+        ),
+        (
+            "enrollment_status = REFUSE",
+            "at 20: \"REFUSE\" is no value of enrollment_status; did you mean REFUSED?",
+        ),
+        (
+            "enrollment_code = OS_OLD",
+            "at 18: \"OS_OLD\" is no value of enrollment_code; did you mean OS_TOO_OLD?",
+        ),
         ("platform < LINUX", "at 9: platform cannot be compared so; it takes = or !="),
-        ("tags = pilot", "at 5: tags cannot be compared so; it takes : (tags:\"pilot\"), and NOT before it for the contrary"),
-        ("onboard_time > yesterday", "at 15: \"yesterday\" is no time; write it as in RFC 3339, for example 2026-01-31T12:00:00Z"),
-        ("onboard_time:2026-01-31T12:00:00Z", "at 12: onboard_time cannot be compared so; it takes = != < <= > or >="),
+        (
+            "tags = pilot",
+            "at 5: tags cannot be compared so; it takes : (tags:\"pilot\"), and NOT before it for the contrary",
+        ),
+        (
+            "onboard_time > yesterday",
+            "at 15: \"yesterday\" is no time; write it as in RFC 3339, for example 2026-01-31T12:00:00Z",
+        ),
+        (
+            "onboard_time:2026-01-31T12:00:00Z",
+            "at 12: onboard_time cannot be compared so; it takes = != < <= > or >=",
+        ),
     ] {
         assert_eq!(wrong(filter), told);
     }
     assert!(wrong("colour = red").contains("one of enrollment_status, enrollment_code"));
-    assert!(wrong("platform = BEOS").contains("for example WINDOWS, LINUX, MACOS"), "{}", wrong("platform = BEOS"));
+    assert!(
+        wrong("platform = BEOS").contains("for example WINDOWS, LINUX, MACOS"),
+        "{}",
+        wrong("platform = BEOS")
+    );
 }
 
 fn comparison() -> impl Strategy<Value = String> {

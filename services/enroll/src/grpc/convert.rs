@@ -17,10 +17,10 @@ use crate::commands::OnboardDevice;
 use crate::domain::enrollment::{self, Outcome, TakenBack};
 use crate::domain::facts::DeviceFacts;
 use crate::domain::onboarding_token::{self, Issued, Terms};
+use crate::domain::tenant_settings::{self, TenantSettings};
 use crate::domain::trouble::{self, Trouble};
 use crate::filter::InvalidFilter;
 use crate::grpc::secret::Secret;
-use crate::domain::tenant_settings::{self, TenantSettings};
 use crate::queries::{Interval, Rows};
 
 /// Shortest time a token may work.
@@ -97,7 +97,8 @@ pub(super) fn taken_back(request: pb::ConfirmOffboardingRequest) -> Result<Taken
     ];
     for (field, settings) in lists {
         if settings.len() > SETTINGS_MAX || settings.iter().any(|text| text.len() > SETTING_BYTES_MAX) {
-            let problem = format!("must be at most {SETTINGS_MAX} texts of at most {SETTING_BYTES_MAX} bytes");
+            let problem =
+                format!("must be at most {SETTINGS_MAX} texts of at most {SETTING_BYTES_MAX} bytes");
             return Err(Fault::invalid_field(field, problem));
         }
     }

@@ -17,14 +17,16 @@ use crate::error::status;
 impl Grpc {
     async fn onboarded(&self, request: pb::OnboardRequest) -> Result<Response<pb::OnboardResponse>, Fault> {
         let _admitted = self.admission.admit()?;
-        let convert::Wish { mut device, csr_der, hardware_keys, proof } = convert::onboard(self.tenant, request)?;
+        let convert::Wish { mut device, csr_der, hardware_keys, proof } =
+            convert::onboard(self.tenant, request)?;
         if let Some(proof) = proof.clone() {
             let known = self.identity.identify(self.tenant, proof, &csr_der).await;
             device.device = known.map_err(mismatch)?;
         }
         let key_digest = device.key_digest;
         let entered = self.commands.onboard(&device).await?.admitted()?;
-        let trust = self.identity.establish_trust(self.tenant, &entered, csr_der, proof, hardware_keys).await?;
+        let trust =
+            self.identity.establish_trust(self.tenant, &entered, csr_der, proof, hardware_keys).await?;
         let EstablishTrustResponse { spiffe_id, certificate_chain_der, trust_bundle_der, kind, not_after: _ } =
             trust;
         let done = self.commands.succeed((self.tenant, entered.device), key_digest, &spiffe_id).await?;
@@ -50,16 +52,14 @@ impl Grpc {
 
 /// A proof of another tenant is a reason not to enroll, and has an enrollment code; all else stays what it was.
 fn mismatch(fault: Fault) -> Fault {
-    match fault.code {
-        ErrorCode::TenantMismatch => {
-            let code = EnrollmentCode::TenantMismatch;
-            Fault::new(ErrorCode::EnrollmentRefused, fault.message)
-                .with("enrollment_code", code)
-                .with("defender_code", code.shown_defender_code())
-                .with("retry_after_seconds", RETRY_AFTER_SECONDS)
-        }
-        _ => fault,
+    if fault.code != ErrorCode::TenantMismatch {
+        return fault;
     }
+    let code = EnrollmentCode::TenantMismatch;
+    Fault::new(ErrorCode::EnrollmentRefused, fault.message)
+        .with("enrollment_code", code)
+        .with("defender_code", code.shown_defender_code())
+        .with("retry_after_seconds", RETRY_AFTER_SECONDS)
 }
 
 #[tonic::async_trait]

@@ -33,9 +33,9 @@ use crate::store::{self, Key};
 
 pub use index::Facet;
 pub use row::{Device, Rare, Trust};
-pub use seats::Preview;
 use row::{NO_ORDINAL, Row};
 use rows::{Tables, newcomer};
+pub use seats::Preview;
 use seen::Seen;
 use trust::Said;
 
@@ -162,7 +162,8 @@ impl Devices {
                 dirty.mark(store::early_key(id));
             }
             let trust = self.early.remove(&id).unwrap_or_default();
-            self.insert(newcomer((event.stream.tenant, id), facts, trust, at)).map_err(|error| damaged(error.to_string()))?;
+            self.insert(newcomer((event.stream.tenant, id), facts, trust, at))
+                .map_err(|error| damaged(error.to_string()))?;
             dirty.mark(store::device_key(self.count() - 1));
             return Ok(());
         };
@@ -222,7 +223,16 @@ impl View for Devices {
             Aggregate::Enrollment => self.enrollment(event, dirty),
             Aggregate::Registration => self.registration(event, dirty),
             Aggregate::Presence => self.presence(event, dirty),
-            _ => Ok(()),
+            Aggregate::OnboardingToken
+            | Aggregate::TenantSettings
+            | Aggregate::Group
+            | Aggregate::TrustAnchor
+            | Aggregate::DirectoryDevice
+            | Aggregate::Policy
+            | Aggregate::Assignment
+            | Aggregate::Sync
+            | Aggregate::Session
+            | Aggregate::DeviceStatus => Ok(()),
         }
     }
 

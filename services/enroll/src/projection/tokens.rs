@@ -83,7 +83,9 @@ impl View for Tokens {
     }
 
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let Some(Key::Token(number)) = store::read_key(key) else { return Err("not the key of a token".into()) };
+        let Some(Key::Token(number)) = store::read_key(key) else {
+            return Err("not the key of a token".into());
+        };
         if number != count(&self.rows) {
             return Err(format!("token {} is missing", self.rows.len()));
         }

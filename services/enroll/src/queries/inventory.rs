@@ -112,7 +112,8 @@ impl Queries {
 
     /// Rows as they stand, until the page is full.
     fn in_order(&self, tenant: TenantId, plan: &Plan, descending: bool, page: &Page<Mark>) -> Listed {
-        let (mut after, mut found, mut total) = (page.mark.as_ref().map(|mark| mark.number), Vec::new(), None);
+        let (mut after, mut found, mut total) =
+            (page.mark.as_ref().map(|mark| mark.number), Vec::new(), None);
         loop {
             let devices = self.devices.read();
             let candidates = plan.candidates(&devices, tenant);
@@ -158,7 +159,8 @@ impl Queries {
                 }
             }
             if looked_at < ROWS_AT_ONCE {
-                let mut found: Vec<_> = kept.into_sorted_vec().into_iter().map(|ranked| ranked.mark).collect();
+                let mut found: Vec<_> =
+                    kept.into_sorted_vec().into_iter().map(|ranked| ranked.mark).collect();
                 let more = found.len() > page.rows;
                 found.truncate(page.rows);
                 let shown = found.iter().map(|mark| devices.device(mark.number)).collect();

@@ -28,7 +28,10 @@ async fn fleet(count: u8) -> (TestServer, Vec<pb::OnboardResponse>) {
 }
 
 /// A page, as of all that was written so far.
-async fn page(server: &TestServer, request: pb::ListDevicesRequest) -> Result<pb::ListDevicesResponse, Fault> {
+async fn page(
+    server: &TestServer,
+    request: pb::ListDevicesRequest,
+) -> Result<pb::ListDevicesResponse, Fault> {
     let admin = server.admin();
     admin.see(&server.written().await);
     let page = admin.enrollment_admin().list_devices(request).await;
@@ -97,7 +100,8 @@ async fn pages_go_on_where_they_ended_whoever_comes_meanwhile() {
         ("hostname desc", "web-5 web-4 web-3 web-2 web-1"),
         ("onboard_time desc", "web-5 web-4 web-3 web-2 web-1"),
     ] {
-        let (mut listed, mut request) = (Vec::new(), pb::ListDevicesRequest { page_size: 2, ..list("", order) });
+        let (mut listed, mut request) =
+            (Vec::new(), pb::ListDevicesRequest { page_size: 2, ..list("", order) });
         loop {
             let page = page(&server, request.clone()).await.expect("a page");
             listed.extend(hostnames(&page).into_iter().map(str::to_owned));

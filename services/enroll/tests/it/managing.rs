@@ -14,8 +14,7 @@ use crate::server::{PARENT, TestDevice, TestServer, code};
 const DECIDED_WITHIN: Duration = Duration::from_secs(10);
 
 fn scope(change: impl Fn(&mut pb::EnforcementScope)) -> pb::UpdateEnforcementScopeRequest {
-    let mut scope =
-        pb::EnforcementScope { name: format!("{PARENT}/enforcementScope"), ..Default::default() };
+    let mut scope = pb::EnforcementScope { name: format!("{PARENT}/enforcementScope"), ..Default::default() };
     change(&mut scope);
     pb::UpdateEnforcementScopeRequest { enforcement_scope: Some(scope), ..Default::default() }
 }
@@ -77,8 +76,7 @@ async fn an_offboarded_device_confirms_and_stays_away_until_it_is_allowed_back()
     let (server, device, onboarded) = one().await;
     let mut admin = server.admin().enrollment_admin();
     let client = server.device(&device, &onboarded);
-    let confirm =
-        || pb::ConfirmOffboardingRequest { order_digest: vec![1; 32], ..Default::default() };
+    let confirm = || pb::ConfirmOffboardingRequest { order_digest: vec![1; 32], ..Default::default() };
     let early = client.device_enrollment().confirm_offboarding(confirm()).await;
     assert_eq!(code(early), Some(ErrorCode::OrderRefused));
 

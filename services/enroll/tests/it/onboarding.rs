@@ -22,7 +22,13 @@ async fn a_device_with_a_good_token_comes_in() {
     assert!(onboarded.endpoints.is_some_and(|at| at.policy.starts_with("https://127.0.0.1:")));
     assert_eq!(
         server.events().await,
-        ["OnboardingTokenIssued", "OnboardingTokenUsed", "DeviceOnboarded", "EnrollmentSucceeded"]
+        [
+            "OnboardingTokenIssued",
+            "OnboardingTokenUsed",
+            "DeviceOnboarded",
+            "EnrollmentSucceeded",
+            "ManagementAuthorityChanged"
+        ]
     );
     let peer = muster_pki::peer::identity(&onboarded.certificate_chain_der[0]).expect("a SPIFFE ID");
     assert_eq!(peer.to_string(), format!("spiffe://muster.local/{}", singular(&onboarded.device)));
@@ -41,7 +47,7 @@ async fn a_lost_reply_burns_nothing() {
     server.clock.advance(Duration::from_secs(120));
     let again = server.onboard(&token.secret, &device).await.expect("let in again, though it has expired");
     assert_eq!(again.device, first.device);
-    assert_eq!(server.events().await.len(), 4);
+    assert_eq!(server.events().await.len(), 5);
 }
 
 #[tokio::test]
@@ -57,7 +63,10 @@ async fn a_device_that_came_in_while_identity_was_away_comes_back_for_its_certif
     let after = TestServer::start_on(before.log.clone(), None).await;
     let onboarded = after.onboard(&token.secret, &device).await.expect("let in");
     assert_eq!(onboarded.enrollment_status(), pb::EnrollmentStatus::Succeeded);
-    assert_eq!(after.events().await, [&half[..], &["EnrollmentSucceeded"]].concat());
+    assert_eq!(
+        after.events().await,
+        [&half[..], &["EnrollmentSucceeded", "ManagementAuthorityChanged"]].concat()
+    );
 }
 
 #[tokio::test]
@@ -131,8 +140,10 @@ async fn facts_are_noted_when_they_change() {
         |facts: &pb::DeviceFacts| pb::ReportFactsRequest { facts: Some(facts.clone()), ..Default::default() };
 
     let same = client.device_enrollment().report_facts(report(&device.facts)).await.expect("noted");
-    assert_eq!(same.into_inner().facts_digest.len(), 32);
-    assert_eq!(server.events().await.len(), 4);
+    let same = same.into_inner();
+    assert_eq!((same.facts_digest.len(), same.enrollment_code.as_str()), (32, "ENROLLED"));
+    assert_eq!(same.managed_by(), pb::ManagedBy::Muster);
+    assert_eq!(server.events().await.len(), 5);
 
     device.facts.hostname = "renamed".into();
     let changed = client.device_enrollment().report_facts(report(&device.facts)).await.expect("noted");
@@ -160,7 +171,7 @@ async fn the_inventory_is_listed_in_the_order_of_onboarding() {
         names.push(onboarded.device);
     }
     let admin = server.admin();
-    admin.see(&"enroll:10".parse().expect("a position token"));
+    admin.see(&"enroll:13".parse().expect("a position token"));
     let (mut listed, mut page_token) = (Vec::new(), String::new());
     loop {
         let request =

@@ -211,7 +211,9 @@ fn envelope(said: &Said, position: u64) -> Envelope {
         kind: EventType::new(kind),
         context: Context {
             actor: Actor::service(Service::Identity),
-            time: Timestamp::from_micros(1_700_000_000_000_000 + i64::try_from(position).unwrap() * 1_000_000),
+            time: Timestamp::from_micros(
+                1_700_000_000_000_000 + i64::try_from(position).unwrap() * 1_000_000,
+            ),
             correlation_id: Uuid::nil(),
             causation_id: None,
             traceparent: None,

@@ -59,13 +59,17 @@ pub(in crate::grpc) fn device(device: Device, legacy_labels: bool) -> pb::Device
         authority_change_time: Some(timestamp(authority_change_time)),
         offboarding_expire_time: offboarding_expire_time.map(timestamp),
         troubles: troubles.into_iter().map(encode_trouble).collect(),
-        merged_into: merged_into.map(|into| ResourceName::Device(tenant, into).to_string()).unwrap_or_default(),
+        merged_into: merged_into
+            .map(|into| ResourceName::Device(tenant, into).to_string())
+            .unwrap_or_default(),
     }
 }
 
 /// A device as a command leaves it, over what the view shows.
 pub(in crate::grpc) fn over(device: pb::Device, tenant: TenantId, now: &Onboarded) -> pb::Device {
-    let Onboarded { outcome, code, message, authority, spiffe_id, tags, order_expire_time, merged_into, .. } = now;
+    let Onboarded {
+        outcome, code, message, authority, spiffe_id, tags, order_expire_time, merged_into, ..
+    } = now;
     let managed_by = pb::ManagedBy::from(*authority);
     pb::Device {
         managed_by: managed_by.into(),
@@ -78,7 +82,9 @@ pub(in crate::grpc) fn over(device: pb::Device, tenant: TenantId, now: &Onboarde
         spiffe_id: spiffe_id.clone().unwrap_or_default().into(),
         tags: tags.iter().map(ToString::to_string).collect(),
         offboarding_expire_time: order_expire_time.map(timestamp),
-        merged_into: merged_into.map(|into| ResourceName::Device(tenant, into).to_string()).unwrap_or_default(),
+        merged_into: merged_into
+            .map(|into| ResourceName::Device(tenant, into).to_string())
+            .unwrap_or_default(),
         ..device
     }
 }

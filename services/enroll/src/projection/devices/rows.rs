@@ -44,7 +44,8 @@ impl Tables {
 
     fn spiffe_id(&self, row: &Row) -> Box<str> {
         let text = self.texts.get(row.spiffe_id);
-        text.strip_suffix(OWN_PART).map_or_else(|| text.clone(), |shared| format!("{shared}{}", row.id).into())
+        text.strip_suffix(OWN_PART)
+            .map_or_else(|| text.clone(), |shared| format!("{shared}{}", row.id).into())
     }
 }
 

@@ -48,7 +48,8 @@ pub(super) fn join(common: &Common, own: &[u8]) -> Result<pb::DeviceFacts, prost
 /// The host name in what is a device's own: its first field, when it has one.
 pub(super) fn hostname(own: &[u8]) -> &str {
     let Some((&HOSTNAME_TAG, mut rest)) = own.split_first() else { return "" };
-    let length = prost::encoding::decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok());
+    let length =
+        prost::encoding::decode_varint(&mut rest).ok().and_then(|length| usize::try_from(length).ok());
     let name = length.and_then(|length| rest.get(..length)).unwrap_or_default();
     std::str::from_utf8(name).unwrap_or_default()
 }
@@ -73,7 +74,8 @@ mod tests {
             hardware_keys: vec![HardwareKey { kind: 2, digest: vec![1; 32] }; 3],
             ..Default::default()
         };
-        for facts in [facts.clone(), pb::DeviceFacts { hostname: String::new(), ..facts }, Default::default()] {
+        for facts in [facts.clone(), pb::DeviceFacts { hostname: String::new(), ..facts }, Default::default()]
+        {
             let (common, own) = split(facts.clone());
             assert_eq!(hostname(&own), facts.hostname);
             assert_eq!(join(&common, &own), Ok(facts));
