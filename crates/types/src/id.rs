@@ -129,10 +129,12 @@ pub fn derive(purpose: &str, sources: &[&[u8]]) -> Uuid {
 }
 
 impl DirectoryDeviceId {
-    /// The id of the device that a tenant's directory knows by an id of its own.
+    /// The id of the device that a tenant's directory knows by an id of its own. Directories do not tell their ids apart by
+    /// case.
     #[must_use]
     pub fn of(tenant: crate::TenantId, directory_id: &str) -> Self {
-        Self(derive("directory-device", &[tenant.as_str().as_bytes(), directory_id.as_bytes()]))
+        let id = directory_id.to_lowercase();
+        Self(derive("directory-device", &[tenant.as_str().as_bytes(), id.as_bytes()]))
     }
 }
 
@@ -173,6 +175,13 @@ mod tests {
     fn junk_is_refused_with_what_was_found() {
         assert_eq!("web-01".parse::<DeviceId>(), Err(InvalidId { found: "web-01".into() }));
         assert_eq!(DeviceId::from_slice(&[1, 2]), Err(InvalidId { found: "2 bytes".into() }));
+    }
+
+    #[test]
+    fn ids_of_a_directory_are_not_told_apart_by_case() {
+        let of = |id| DirectoryDeviceId::of(crate::TenantId::DEFAULT, id);
+        assert_eq!(of("9F0E1D2C"), of("9f0e1d2c"));
+        assert_ne!(of("9f0e1d2c"), of("9f0e1d2d"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::domain::directory_device::{self, DirectoryDevice, Record};
 use crate::domain::matching::Match;
 use crate::domain::registration::{self, Proven, Registration, Removal};
 use crate::queries::Queries;
-use crate::queries::directory::{Weighed, directory_device_id};
+use crate::queries::directory::Weighed;
 
 /// What came of taking over a directory's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,7 +142,7 @@ impl Commands {
                 ambiguous: matches!(outcome, Match::Ambiguous(_)),
                 ..Step::default()
             };
-            let id = directory_device_id(tenant, &record.directory_id);
+            let id = DirectoryDeviceId::of(tenant, &record.directory_id);
             let stream = StreamId::new(tenant, DirectoryDevice::AGGREGATE, id.uuid());
             let events: Vec<_> = said.into_iter().chain(asked).collect();
             step.appends.extend(written::<DirectoryDevice>(stream, version, order, &context, &events));

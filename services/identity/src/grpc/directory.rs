@@ -16,7 +16,7 @@ use crate::commands::directory::{Promote, TakenOver};
 use crate::domain::directory_device::{Error, Known, Record};
 use crate::error::status;
 use crate::queries::Rows;
-use crate::queries::directory::{Told, directory_device_id};
+use crate::queries::directory::Told;
 use crate::wire::directory_device::{record, record_message};
 
 /// Most records of one request.
@@ -124,7 +124,7 @@ fn records(tenant: TenantId, messages: Vec<pb::DirectoryDevice>) -> Result<Vec<R
     for (index, message) in messages.into_iter().enumerate() {
         let checked = record(message).and_then(|record| {
             record.check().map_err(|error| error.to_string())?;
-            match seen.insert(directory_device_id(tenant, &record.directory_id), index) {
+            match seen.insert(DirectoryDeviceId::of(tenant, &record.directory_id), index) {
                 Some(first) => Err(format!("directory_id: the same as that of directory_devices[{first}]")),
                 None => Ok(record),
             }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use muster_runtime::request::Page;
-use muster_types::id::derive;
 use muster_types::{DeviceId, DirectoryDeviceId, HardwareKey, TenantId, TrustAnchorId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -53,13 +52,6 @@ impl Weighed {
             Match::Ambiguous(devices) => noted == &devices[..],
         }
     }
-}
-
-/// The id of a device of a directory. Directories do not tell their ids apart by case.
-#[must_use]
-pub fn directory_device_id(tenant: TenantId, directory_id: &str) -> DirectoryDeviceId {
-    let id = directory_id.to_lowercase();
-    DirectoryDeviceId::from_uuid(derive("directory-device", &[tenant.as_str().as_bytes(), id.as_bytes()]))
 }
 
 impl Queries {
@@ -122,7 +114,7 @@ impl Queries {
     #[must_use]
     pub fn join_type(&self, tenant: TenantId, directory_id: &str) -> Option<Box<str>> {
         let directory = self.directory.read();
-        let row = directory.get(directory_device_id(tenant, directory_id))?;
+        let row = directory.get(DirectoryDeviceId::of(tenant, directory_id))?;
         let said = &row.known.record.join_type;
         (!row.known.removed && !said.is_empty()).then(|| said.clone())
     }
@@ -199,7 +191,7 @@ impl Queries {
     pub fn weigh(&self, tenant: TenantId, records: &[Record]) -> Vec<Weighed> {
         let weighing = self.weighing(tenant, records);
         let weighed = |record: &Record| {
-            let id = directory_device_id(tenant, &record.directory_id);
+            let id = DirectoryDeviceId::of(tenant, &record.directory_id);
             let row = weighing.directory.get(id).cloned();
             Weighed { row, outcome: weighing.outcome(id, record), misjoined: weighing.misjoined(record) }
         };
@@ -227,7 +219,7 @@ impl Queries {
             directory: self.directory.read(),
             together: records
                 .iter()
-                .map(|record| directory_device_id(tenant, &record.directory_id))
+                .map(|record| DirectoryDeviceId::of(tenant, &record.directory_id))
                 .collect(),
             by_key,
         }
@@ -291,7 +283,7 @@ where
         let of_key = |key: &HardwareKey| self.by_key.get(key).into_iter().flatten();
         known
             || keys.iter().flat_map(of_key).any(|other| {
-                directory_device_id(self.tenant, &other.directory_id) != id
+                DirectoryDeviceId::of(self.tenant, &other.directory_id) != id
                     && same(&other.hardware_keys, keys)
                     && open(other)
             })
