@@ -191,9 +191,13 @@ impl Deployment {
     pub(crate) fn agent(&self, name: &str, token: &str) -> Agent {
         let root = self.dir.path().join(name).join("root");
         if !root.exists() {
-            // A machine with a name of its own: what it lacks is as on a real one that lacks it.
-            std::fs::create_dir_all(root.join("etc")).unwrap();
-            std::fs::write(root.join("etc/machine-id"), format!("{:0>32}\n", hex(name))).unwrap();
+            // A machine of its own: what it lacks is as on a real one that lacks it.
+            fs::create_dir_all(root.join("etc")).unwrap();
+            fs::write(root.join("etc/machine-id"), format!("{:0>32}\n", hex(name))).unwrap();
+            fs::create_dir_all(root.join("proc/sys/kernel/random")).unwrap();
+            let boot_id = format!("{:0>12}", hex(name));
+            let boot_id = format!("6fa459ea-ee8a-3ca4-894e-{}\n", &boot_id[boot_id.len() - 12..]);
+            fs::write(root.join("proc/sys/kernel/random/boot_id"), boot_id).unwrap();
         }
         self.agent_on(&root, name, token)
     }

@@ -112,7 +112,7 @@ fn leaves_scope_and_comes_back(shape: Shape) {
         (&json!("muster"), &json!("MicrosoftSense"))
     );
     managed.enforces();
-    assert_eq!(managed.authorities(), ["muster", "nobody", "muster"]);
+    assert_eq!(managed.authorities(), ["nobody", "muster", "nobody", "muster"]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_device_leaves_the_scope_and_comes_back_across_four_processes() {
 fn a_device_stands_down_while_an_mdm_manages_it() {
     let managed = Managed::start(Shape::OneProcess);
     managed.write("opt/microsoft/intune/bin/intune-portal", "");
-    managed.write("etc/intune-enrolled", "");
+    managed.write("opt/microsoft/identity-broker/bin/microsoft-identity-broker", "");
     managed.deployment.muster(&["device", "sync", &managed.device]);
     let device = managed.shows("MANAGED_BY_MDM");
     assert_eq!((&device["managed_by"], &device["management_type"]), (&json!("mdm"), &json!("MDM")));
@@ -139,7 +139,7 @@ fn a_device_stands_down_while_an_mdm_manages_it() {
     managed.deployment.muster(&["device", "sync", &managed.device]);
     managed.shows("ENROLLED");
     managed.enforces();
-    assert_eq!(managed.authorities(), ["muster", "mdm", "muster"]);
+    assert_eq!(managed.authorities(), ["nobody", "muster", "mdm", "muster"]);
 }
 
 #[test]
