@@ -79,6 +79,9 @@ async fn a_device_deleted_in_enroll_is_no_longer_registered_and_leaves_its_group
     }
     let refused = admin.modify_group_members(add(&groups[0], &device)).await;
     assert_eq!(code(refused), Some(ErrorCode::DeviceUnknown), "a removed device comes into no group");
+    let back = server.trusted_device(1).await;
+    let group = admin.modify_group_members(add(&groups[0], &back)).await.expect("let in").into_inner();
+    assert_eq!(group.member_count, 1);
 }
 
 #[tokio::test]

@@ -118,6 +118,21 @@ async fn a_proof_makes_a_full_registration_which_is_of_one_device() {
 }
 
 #[tokio::test]
+async fn of_many_who_show_the_same_registration_at_once_one_gets_it() {
+    let server = TestServer::start().await;
+    let company = Company::registered(&server).await;
+    let enroll = server.service(Service::Enroll);
+    let calls = (1..=8).map(|number| {
+        let (mut trust, wish) = (enroll.trust(), company.wish(number, "laptop-7"));
+        async move { code(trust.establish_trust(wish).await) }
+    });
+    let outcomes = futures::future::join_all(calls).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_none()).count(), 1, "{outcomes:?}");
+    let taken = |outcome: &&Option<ErrorCode>| **outcome == Some(ErrorCode::RegistrationTaken);
+    assert_eq!(outcomes.iter().filter(taken).count(), 7);
+}
+
+#[tokio::test]
 async fn a_synthetic_device_that_shows_a_proof_is_promoted_and_stays_who_it_is() {
     let server = TestServer::start().await;
     let company = Company::registered(&server).await;
