@@ -75,7 +75,9 @@ impl From<enrollment::Error> for Fault {
             Error::Facts(facts) => facts.into(),
             Error::Troubles(troubles) => troubles.into(),
             Error::Tags(tags) => tags.into(),
-            Error::Gone { code } => Self::new(ErrorCode::DeviceDeleted, message).with("enrollment_code", code),
+            Error::Gone { code } => {
+                Self::new(ErrorCode::DeviceDeleted, message).with("enrollment_code", code)
+            }
             Error::Leaving => {
                 let code = EnrollmentCode::Offboarding;
                 Self::new(ErrorCode::EnrollmentRefused, message)

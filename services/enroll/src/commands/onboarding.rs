@@ -132,8 +132,7 @@ impl Commands {
         let rules = self.rules(tenant).await?;
         let ticket = self.ticket((tenant, device), &rules, false);
         let command = wish.command(device, &context);
-        let decide =
-            |seat| onboarding::decide(&token.0, &enrollment.0, &command, &rules.with(seat, request));
+        let decide = |seat| onboarding::decide(&token.0, &enrollment.0, &command, &rules.with(seat, request));
         let decided = seated(&ticket, &enrollment.0, decide, |decided| &decided.enrollment);
         let Onboarding { token: token_events, enrollment: events } =
             decided.map_err(ExecuteError::Refused)?;
@@ -171,8 +170,7 @@ impl Commands {
 
     /// The device that wants to come in: one that was merged into another is that other.
     async fn who(&self, wish: &OnboardDevice) -> Result<(DeviceId, (Enrollment, Version)), ReadError> {
-        let mut device =
-            wish.device.unwrap_or_else(|| device_id(wish.tenant, &wish.facts.hardware_digest));
+        let mut device = wish.device.unwrap_or_else(|| device_id(wish.tenant, &wish.facts.hardware_digest));
         let mut mergers = 0;
         loop {
             let known = self.enrollments.load(&self.log, enrollment_stream(wish.tenant, device)).await?;

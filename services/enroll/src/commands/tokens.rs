@@ -54,6 +54,20 @@ impl Commands {
         self.tokens.execute(&self.log, stream, RequestId::from_uuid(call), &context, decide).await
     }
 
+    /// Checks that a secret is a token's and that the token was not revoked: before others are asked on behalf of who
+    /// presents it.
+    ///
+    /// # Errors
+    /// Refused when it is not, or was.
+    pub async fn admit(
+        &self,
+        (tenant, id): (TenantId, TokenId),
+        secret_hash: &Digest,
+    ) -> Result<(), ExecuteError<onboarding_token::Error>> {
+        let (token, _) = self.tokens.load(&self.log, token_stream(tenant, id)).await?;
+        token.admit(secret_hash).map_err(ExecuteError::Refused)
+    }
+
     /// Revokes an onboarding token.
     ///
     /// # Errors

@@ -91,9 +91,9 @@ mod tests {
 
     use super::*;
     use crate::domain::enrollment::{Outcome, Seat};
+    use crate::domain::facts::tests::a_linux_device;
     use crate::domain::scope::{Scope, ScopeMode};
     use crate::domain::tags::sorted;
-    use crate::domain::facts::tests::a_linux_device;
 
     const NOW: Timestamp = Timestamp::from_micros(5);
     const EXPIRY: Timestamp = Timestamp::from_micros(10);

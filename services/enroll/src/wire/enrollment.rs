@@ -98,7 +98,8 @@ impl State for Enrollment {
         Ok(Some(match envelope.kind.as_str() {
             kind::DEVICE_ONBOARDED => {
                 let onboarded: pb::DeviceOnboarded = decoded(payload)?;
-                let pb::DeviceOnboarded { onboarding_token_id, key_digest, facts, facts_digest: _ } = onboarded;
+                let pb::DeviceOnboarded { onboarding_token_id, key_digest, facts, facts_digest: _ } =
+                    onboarded;
                 Event::Onboarded {
                     token: TokenId::from_slice(&onboarding_token_id).map_err(text)?,
                     key_digest: digest(&key_digest, "key_digest")?,
@@ -115,7 +116,8 @@ impl State for Enrollment {
                 Event::Permitted { scope_version }
             }
             kind::ENROLLMENT_SUCCEEDED => {
-                let pb::EnrollmentSucceeded { spiffe_id, managed_by, code, scope_version } = decoded(payload)?;
+                let pb::EnrollmentSucceeded { spiffe_id, managed_by, code, scope_version } =
+                    decoded(payload)?;
                 // The first form had no code.
                 let code = if code.is_empty() { EnrollmentCode::Enrolled } else { self::code(&code) };
                 let managed_by = authority(managed_by, "managed_by")?;

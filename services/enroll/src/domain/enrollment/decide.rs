@@ -34,7 +34,9 @@ impl Enrollment {
             }
             (Some(known), Command::RequestOffboarding { expire_time, now }) => match known.outcome {
                 Outcome::Offboarded => Ok(vec![]),
-                Outcome::Offboarding if known.order_expire_time.is_some_and(|until| *now < until) => Ok(vec![]),
+                Outcome::Offboarding if known.order_expire_time.is_some_and(|until| *now < until) => {
+                    Ok(vec![])
+                }
                 Outcome::Deleted => Err(Error::Gone { code: known.code }),
                 _ => Ok(vec![Event::OffboardingRequested { expire_time: *expire_time }]),
             },
@@ -56,7 +58,9 @@ impl Enrollment {
     }
 
     fn onboard(&self, command: &Command, rules: &Rules<'_>) -> Result<Vec<Event>, Error> {
-        let Command::Onboard { token, tags, key_digest, facts, troubles } = command else { return Ok(vec![]) };
+        let Command::Onboard { token, tags, key_digest, facts, troubles } = command else {
+            return Ok(vec![]);
+        };
         facts.check()?;
         trouble::check(troubles)?;
         if let Some(known) = self.onboarded() {
@@ -265,7 +269,9 @@ impl Draft {
     /// The events with those that bring the device where it should stand.
     fn settled(mut self, rules: &Rules<'_>) -> Vec<Event> {
         let standing = self.standing(rules);
-        let (Some(standing), Some(known)) = (standing, self.enrollment.onboarded()) else { return self.events };
+        let (Some(standing), Some(known)) = (standing, self.enrollment.onboarded()) else {
+            return self.events;
+        };
         let Standing { outcome, code, message, authority } = standing;
         let same = known.outcome == outcome && known.code == code && known.message == message;
         let (scope_version, request) = (rules.scope_version, rules.request);

@@ -148,8 +148,8 @@ impl Onboarded {
         let same = known.as_ref().filter(|known| known.came_with(token, &key_digest));
         let token_used_by = Some(same.and_then(|known| known.token_used_by).unwrap_or(request));
         let key_trusted = same.is_some_and(|known| known.key_trusted);
-        let (authority, spiffe_id, tags, troubles) =
-            known.map_or((ManagedBy::Nobody, None, Vec::new(), Vec::new()), |known| {
+        let (authority, spiffe_id, tags, troubles) = known
+            .map_or((ManagedBy::Nobody, None, Vec::new(), Vec::new()), |known| {
                 (known.authority, known.spiffe_id, known.tags, known.troubles)
             });
         Self {

@@ -45,11 +45,8 @@ fn an_etag_of_before_is_refused() {
 
 #[test]
 fn domain_controllers_without_servers_are_refused() {
-    let scope = Scope {
-        windows_server: ScopeMode::Off,
-        domain_controllers: ScopeMode::All,
-        ..Scope::default()
-    };
+    let scope =
+        Scope { windows_server: ScopeMode::Off, domain_controllers: ScopeMode::All, ..Scope::default() };
     let refused = given(&[]).decide(&change(scope, ""));
     assert!(matches!(refused, Err(Error::Scope(invalid)) if invalid.field == "domain_controllers"));
 }
