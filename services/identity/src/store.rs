@@ -2,8 +2,8 @@
 //!
 //! | view | key | value |
 //! |---|---|---|
-//! | registrations | `0x01`, ordinal (32 bits, big-endian) | [`RegistrationValue`] |
-//! | groups | `0x02`, group id | [`Row`] |
+//! | registrations | `0x01`, ordinal (32 bits, big-endian) | `RegistrationValue` |
+//! | groups | `0x02`, group id | `Row` |
 //! | trust_anchors | `0x04`, trust anchor id | see [`trust_anchor`] |
 //! | directory | `0x05`, directory device id | see [`directory`] |
 //! | hardware | `0x06`, ordinal (32 bits, big-endian) | see [`hardware`] |
