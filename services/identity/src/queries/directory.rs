@@ -89,7 +89,7 @@ impl Queries {
     /// What a tenant's directory says of a device, unless it was removed.
     #[must_use]
     pub fn directory_device(&self, tenant: TenantId, id: DirectoryDeviceId) -> Option<Told> {
-        let row = self.directory.read().get(id).cloned()?;
+        let row = self.directory.read().get(id)?;
         let holder = self.holder(&row.known.record.registration());
         (row.tenant == tenant && !row.known.removed).then_some(Told { id, row, holder })
     }
@@ -105,7 +105,7 @@ impl Queries {
         let (registrations, directory) = (self.registrations.read(), self.directory.read());
         let rows = directory.after(tenant, ambiguous_only, page.mark).map(|(id, row)| {
             let holder = registrations.holder(&row.known.record.registration());
-            (id, Told { id, row: row.clone(), holder })
+            (id, Told { id, row, holder })
         });
         Rows::take(page.rows, rows)
     }
@@ -131,19 +131,19 @@ impl Queries {
         let weighing = self.weighing(tenant, &[]);
         let records = weighing.directory.matching(tenant, keys);
         let mut fitting = records.into_iter().filter_map(|id| {
-            let record = &weighing.directory.get(id)?.known.record;
+            let record = weighing.directory.get(id)?.known.record;
             let holder = weighing.registrations.holder(&record.registration());
             if holder == Some(device) {
                 return Some(record);
             }
-            let mut candidates = weighing.candidates(record);
+            let mut candidates = weighing.candidates(&record);
             candidates.retain(|candidate| candidate.device != device);
             candidates.push(weighing.candidate(device));
             let rivals = weighing.rivals(id, keys);
             (settle(holder, &candidates, rivals) == Match::Promote(device)).then_some(record)
         });
         let record = fitting.next()?;
-        Some(Proven { registration: record.registration().into(), join_type: record.join_type.clone() })
+        Some(Proven { registration: record.registration().into(), join_type: record.join_type })
     }
 
     /// The directory devices whose match may be another one now that something happened to this device.
@@ -165,8 +165,8 @@ impl Queries {
         id: DirectoryDeviceId,
     ) -> BTreeSet<DirectoryDeviceId> {
         let directory = self.directory.read();
-        let keys = directory.get(id).map_or(&[][..], |row| &row.known.record.hardware_keys);
-        let mut like = directory.matching(tenant, keys);
+        let keys = directory.get(id).map(|row| row.known.record.hardware_keys).unwrap_or_default();
+        let mut like = directory.matching(tenant, &keys);
         like.insert(id);
         like
     }
@@ -182,7 +182,7 @@ impl Queries {
         ids.into_iter()
             .filter_map(|id| directory.get(id))
             .filter(|row| row.tenant == tenant && !row.known.removed)
-            .map(|row| row.known.record.clone())
+            .map(|row| row.known.record)
             .collect()
     }
 
@@ -192,7 +192,7 @@ impl Queries {
         let weighing = self.weighing(tenant, records);
         let weighed = |record: &Record| {
             let id = DirectoryDeviceId::of(tenant, &record.directory_id);
-            let row = weighing.directory.get(id).cloned();
+            let row = weighing.directory.get(id);
             Weighed { row, outcome: weighing.outcome(id, record), misjoined: weighing.misjoined(record) }
         };
         records.iter().map(weighed).collect()

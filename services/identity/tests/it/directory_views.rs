@@ -198,7 +198,7 @@ proptest! {
         for (id, (device, version)) in &history.directory {
             let id = muster_types::DirectoryDeviceId::from_uuid(Uuid::from_u128(u128::from(*id)));
             let row = directory.get(id);
-            prop_assert_eq!(row.map(|row| &row.known), device.known());
+            prop_assert_eq!(row.as_ref().map(|row| &row.known), device.known());
             prop_assert_eq!(row.map_or(0, |row| row.version.0), *version);
         }
     }
@@ -227,4 +227,25 @@ fn a_key_that_too_many_share_tells_nothing() {
     }
     let seventh = DeviceId::from_uuid(Uuid::from_u128(7));
     assert_eq!(hardware.matching(&[image, own(7)]), [seventh], "its own number still tells");
+}
+
+#[test]
+fn a_directory_device_takes_no_more_than_400_bytes() {
+    let (mut directory, count) = (Directory::default(), 2_000_u32);
+    for number in 0..count {
+        let key = |kind| HardwareKey::of(kind, &format!("machine-{number:024x}")).expect("no placeholder");
+        let kinds = [HardwareKeyKind::SmbiosUuid, HardwareKeyKind::Serial, HardwareKeyKind::MachineId];
+        let record = Record {
+            directory_id: format!("00000000-0000-4000-8000-{number:012x}").into(),
+            display_name: format!("LAPTOP-{number:06}").into(),
+            attributes: [("deviceOwnership".into(), "Company".into())].into(),
+            ..record(0, 0, kinds.map(key).to_vec())
+        };
+        let event = directory_device::Event::Upserted(record);
+        let event = envelope::<DirectoryDevice>(number.into(), u64::from(number) + 1, &event);
+        directory.apply(&event, &mut Dirty::everything()).expect("folded");
+    }
+    let bytes = directory.size_bytes() / count as usize;
+    println!("bytes per directory device: {bytes}");
+    assert!(bytes <= 400, "{bytes}");
 }
