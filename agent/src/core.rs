@@ -264,15 +264,14 @@ impl Core {
         let at = now.plus(self.jitter.within(spread));
         let at = self.hint.as_ref().map_or(at, |earlier| earlier.at.min(at));
         self.hint = Some(Hint { etag, at, traceparent });
-        if self.work != Some(Work::CheckIn) {
-            self.drop_hint_if_satisfied();
-        }
     }
 
-    /// A hint at what the device was already given asks for nothing, unless that was refused.
-    fn drop_hint_if_satisfied(&mut self) {
+    /// A hint at what the answer to a check-in under way brought asks for nothing more, unless that was refused. One at what
+    /// the device had before is meant otherwise: a sync, or something that it must do besides.
+    fn drop_hint_if_satisfied(&mut self, received_before: Option<Digest>) {
         let etag = self.hint.as_ref().and_then(|hint| hint.etag);
-        if etag.is_some() && etag == self.received && self.apply_state != ApplyState::Refused {
+        let brought = etag.is_some() && etag == self.received && etag != received_before;
+        if brought && self.apply_state != ApplyState::Refused {
             self.hint = None;
         }
     }
@@ -310,10 +309,11 @@ impl Core {
         if let Some(hint) = self.hint_in_flight.take() {
             self.traceparent = hint.traceparent;
         }
+        let received_before = self.received;
         if self.directed(now, directive) {
             self.offered(now, policy);
         }
-        self.drop_hint_if_satisfied();
+        self.drop_hint_if_satisfied(received_before);
         if wants_facts {
             self.facts.by(now);
         }
