@@ -6,6 +6,7 @@ mod checkin;
 mod convergence;
 mod events;
 mod fleet;
+mod inventory;
 mod jetstream;
 mod measure;
 mod onboard;
@@ -33,6 +34,10 @@ enum Bench {
     Convergence,
     /// Onboarding, 64 at once, against handshake + signing + append
     Onboard,
+    /// Naming 10,000 devices that a scope touches, of 1,000,000 against of 20,000
+    Redecide,
+    /// Memory of a device in enroll's view
+    Memory,
 }
 
 #[derive(Debug, Parser)]
@@ -51,8 +56,16 @@ fn main() -> anyhow::Result<()> {
     let Arguments { benches, rounds } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     println!("{}", Row::heading());
-    let all =
-        [Bench::Append, Bench::Jetstream, Bench::Replay, Bench::Checkin, Bench::Convergence, Bench::Onboard];
+    let all = [
+        Bench::Memory,
+        Bench::Append,
+        Bench::Jetstream,
+        Bench::Replay,
+        Bench::Checkin,
+        Bench::Convergence,
+        Bench::Onboard,
+        Bench::Redecide,
+    ];
     let mut missed = 0;
     for bench in all.into_iter().filter(|bench| benches.is_empty() || benches.contains(bench)) {
         let row = runtime.block_on(async {
@@ -63,6 +76,8 @@ fn main() -> anyhow::Result<()> {
                 Bench::Checkin => checkin::run(rounds).await,
                 Bench::Convergence => convergence::run().await,
                 Bench::Onboard => onboard::run(rounds).await,
+                Bench::Redecide => inventory::redecide(rounds),
+                Bench::Memory => inventory::memory(),
             }
         })?;
         println!("{row}");

@@ -8,8 +8,12 @@ use std::time::Duration;
 pub(crate) enum Limit {
     /// The ratio must be at least this.
     RatioAtLeast(f64),
+    /// The ratio must be at most this.
+    RatioAtMost(f64),
     /// The time must be below this.
     Below(Duration),
+    /// The bytes must be at most this.
+    BytesAtMost(f64),
 }
 
 /// One line of the table.
@@ -44,6 +48,7 @@ impl Row {
     pub(crate) fn met(&self) -> bool {
         match self.limit {
             Limit::RatioAtLeast(limit) => self.value >= limit,
+            Limit::RatioAtMost(limit) | Limit::BytesAtMost(limit) => self.value <= limit,
             Limit::Below(limit) => self.value < limit.as_secs_f64(),
         }
     }
@@ -58,6 +63,8 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (value, limit) = match self.limit {
             Limit::RatioAtLeast(limit) => (format!("{:.2}", self.value), format!("≥ {limit:.2}")),
+            Limit::RatioAtMost(limit) => (format!("{:.2}", self.value), format!("≤ {limit:.2}")),
+            Limit::BytesAtMost(limit) => (format!("{:.0} B", self.value), format!("≤ {limit:.0} B")),
             Limit::Below(limit) => {
                 (format!("{:.1} ms", self.value * 1e3), format!("< {} ms", limit.as_millis()))
             }

@@ -20,6 +20,8 @@ impl Grpc {
         let convert::Wish { mut device, csr_der, hardware_keys, proof } =
             convert::onboard(self.tenant, request)?;
         if let Some(proof) = proof.clone() {
+            // Nobody without a token learns whose proof it is, or costs identity anything.
+            self.commands.admit((self.tenant, device.token), &device.secret_hash).await?;
             let known = self.identity.identify(self.tenant, proof, &csr_der).await;
             device.device = known.map_err(mismatch)?;
         }

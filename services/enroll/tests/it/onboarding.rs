@@ -6,6 +6,7 @@ use std::time::Duration;
 use muster_errors::ErrorCode;
 use muster_eventlog::memory::MemoryLog;
 use muster_proto::enroll::v1 as pb;
+use muster_proto::identity::v1::{CertificateProof, RegistrationProof, registration_proof};
 
 use crate::server::{PARENT, TestDevice, TestServer, code};
 
@@ -187,4 +188,20 @@ async fn the_inventory_is_listed_in_the_order_of_onboarding() {
 
     let unknown = pb::GetDeviceRequest { name: format!("{PARENT}/devices/{}", uuid::Uuid::nil()) };
     assert_eq!(code(admin.enrollment_admin().get_device(unknown).await), Some(ErrorCode::DeviceUnknown));
+}
+
+#[tokio::test]
+async fn a_proof_that_does_not_hold_lets_nobody_in_and_tells_nobody_without_a_token() {
+    let server = TestServer::start().await;
+    let (token, device) = (server.token(1).await, TestDevice::new(1));
+    let proof = CertificateProof { chain_der: vec![vec![1, 2, 3]], signature: vec![4; 64] };
+    let proof = RegistrationProof { proof: Some(registration_proof::Proof::Certificate(proof)) };
+    let wish = |token: &str| pb::OnboardRequest { proof: Some(proof.clone()), ..device.wish(token) };
+    let last = token.secret.len() - 1;
+    let mut anonymous = server.anonymous().device_enrollment();
+    let stranger = anonymous.onboard(wish(&token.secret[..last])).await;
+    assert_eq!(code(stranger), Some(ErrorCode::TokenUnknown));
+    assert_eq!(code(anonymous.onboard(wish(&token.secret)).await), Some(ErrorCode::ProofInvalid));
+    assert_eq!(server.events().await, ["OnboardingTokenIssued"]);
+    server.onboard(&token.secret, &device).await.expect("let in without the proof");
 }

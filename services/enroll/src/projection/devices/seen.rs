@@ -16,13 +16,21 @@ impl Seen {
     /// Notes that devices were seen, and tells which blocks changed.
     pub(super) fn note(&mut self, ordinals: &RoaringBitmap, at: Timestamp) -> Vec<u32> {
         let (at, mut changed) = (seconds(at), Vec::new());
-        for ordinal in ordinals {
-            let (block, seen) = self.entry(ordinal);
-            if *seen < at {
-                *seen = at;
-                if changed.last() != Some(&block) {
-                    changed.push(block);
-                }
+        if at == 0 {
+            return changed;
+        }
+        let mut ordinals = ordinals.iter().peekable();
+        while let Some(first) = ordinals.peek() {
+            let block = first / BLOCK;
+            let times = self.0.entry(block).or_insert_with(|| Box::new([0; BLOCK as usize]));
+            let mut later = false;
+            while let Some(ordinal) = ordinals.next_if(|ordinal| ordinal / BLOCK == block) {
+                let seen = &mut times[(ordinal % BLOCK) as usize];
+                later |= *seen < at;
+                *seen = at.max(*seen);
+            }
+            if later {
+                changed.push(block);
             }
         }
         changed
@@ -31,12 +39,6 @@ impl Seen {
     /// When a device was last seen, in seconds; 0 for never.
     pub(super) fn at(&self, ordinal: u32) -> u32 {
         self.0.get(&(ordinal / BLOCK)).map_or(0, |block| block[(ordinal % BLOCK) as usize])
-    }
-
-    fn entry(&mut self, ordinal: u32) -> (u32, &mut u32) {
-        let block = ordinal / BLOCK;
-        let times = self.0.entry(block).or_insert_with(|| Box::new([0; BLOCK as usize]));
-        (block, &mut times[(ordinal % BLOCK) as usize])
     }
 
     /// The blocks that there are.
