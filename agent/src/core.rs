@@ -295,8 +295,8 @@ impl Core {
             }
         };
         self.watch.at = Some(now.plus(pause));
-        if error == Some(ErrorCode::CertificateRevoked) {
-            // Whether it is so, and why, the check-in tells.
+        if error.is_some_and(|code| class(Work::CheckIn, code) == Class::Revoked) {
+            // Whether it is so, and what to do then, the check-in tells.
             self.check_in.by(now);
         }
     }
