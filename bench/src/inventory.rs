@@ -144,7 +144,7 @@ fn facts(n: u32, mac: bool) -> pb::DeviceFacts {
             ..own
         };
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         return pb::DeviceFacts {
             platform: pb::Platform::Linux.into(),
             os_id: "debian".into(),
