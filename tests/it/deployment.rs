@@ -208,7 +208,13 @@ impl Deployment {
         let mut command = Command::new(program("muster-agent"));
         command.arg("run").args(["--server", &self.enroll_url(), "--token", token]);
         command.arg("--ca").arg(self.pki().join("ca.pem"));
-        command.arg("--root").arg(&root).arg("--state-dir").arg(folder.join("state"));
+        command
+            .arg("--root")
+            .arg(&root)
+            .arg("--facts-root")
+            .arg(&root)
+            .arg("--state-dir")
+            .arg(folder.join("state"));
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::start(command, &log);
         Agent { root, log, _process: process }
