@@ -8,3 +8,4 @@ mod quickstart;
 mod refusals;
 mod story;
 mod traces;
+mod trust;
