@@ -5,6 +5,7 @@
 //! [`machine::TEXT_BYTES_MAX`] bytes, no control characters, lists no longer than they may be.
 
 mod hardware;
+mod homes;
 mod machine;
 mod management;
 mod products;
@@ -62,7 +63,7 @@ pub fn survey(root: &Path) -> Survey {
         product_name: Some(machine.dmi("product_name").unwrap_or_default()),
         security_products: products::installed(&machine),
         domain_role: management::domain_role(&machine, &mut gaps).into(),
-        mdm: Some(management::mdm(&machine)),
+        mdm: Some(management::mdm(&machine, &mut gaps)),
         // There is no client for Linux any more.
         config_mgr: Some(pb::ConfigMgrFacts { present: false, manages_endpoint_protection: false }),
         onboarded_through_cloud_defender: Some(management::through_cloud_defender(&machine)),

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::homes;
+
 /// Longest text in the facts, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 255;
 /// Largest part of a file that is read.
@@ -64,6 +66,11 @@ impl Machine {
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(path)).into_iter().flatten().take(ENTRIES_MAX);
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Looks in the users' homes for one of the `files` whose text `tells`.
+    pub(super) fn search_homes(&self, files: &[&str], tells: fn(&str) -> bool) -> homes::Search {
+        homes::search(&self.root, files, tells)
     }
 
     pub(super) fn os_release(&self) -> Vec<(String, String)> {

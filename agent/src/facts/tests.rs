@@ -155,17 +155,128 @@ fn a_domain_is_told_by_what_joining_leaves_behind() {
 #[test]
 fn an_mdm_is_told_when_all_it_needs_is_there() {
     let mdm = |files: &[&str]| {
-        let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
+        let files: Vec<_> = files.iter().map(|file| (*file, REGISTRATION)).collect();
         let mdm = Tree::of(&files).facts().mdm.unwrap();
         (mdm.provider(), mdm.name)
     };
     let intune = "opt/microsoft/intune/bin/intune-portal";
     let broker = "opt/microsoft/identity-broker/bin/microsoft-identity-broker";
-    assert_eq!(mdm(&[intune, broker]), (pb::MdmProvider::Intune, "Microsoft Intune".into()));
+    let registration = "home/alice/.config/intune/registration.toml";
+    assert_eq!(mdm(&[intune, broker, registration]), (pb::MdmProvider::Intune, "Microsoft Intune".into()));
     // The broker alone signs users in, for a browser say.
-    assert_eq!(mdm(&[broker]).0, pb::MdmProvider::None);
-    assert_eq!(mdm(&[intune]).0, pb::MdmProvider::None);
+    assert_eq!(mdm(&[broker, registration]).0, pb::MdmProvider::None);
+    assert_eq!(mdm(&[intune, registration]).0, pb::MdmProvider::None);
     assert_eq!(mdm(&["opt/jc/bin/jumpcloud-agent"]), (pb::MdmProvider::Other, "JumpCloud".into()));
+}
+
+const INTUNE: [(&str, &str); 2] = [
+    ("opt/microsoft/intune/bin/intune-portal", ""),
+    ("opt/microsoft/identity-broker/bin/microsoft-identity-broker", ""),
+];
+const REGISTRATION: &str = "account_hint = \"5a\"\ndevice_hint = \"8c7d\"\naad_device_hint = \"9e\"\n";
+
+/// The MDM of a machine with Intune's packages, and what was missed about it.
+fn intune(tree: &Tree) -> (pb::MdmProvider, Vec<String>) {
+    for (path, content) in INTUNE {
+        tree.write(path, content.as_bytes());
+    }
+    let Survey { facts, mut gaps } = tree.survey();
+    gaps.retain(|gap| gap.contains("Intune"));
+    (facts.mdm.unwrap().provider(), gaps)
+}
+
+#[test]
+fn intune_manages_where_a_user_enrolled_the_machine() {
+    for home in ["home/alice", "root", "var/home/alice", "var/roothome"] {
+        for file in [".config/intune/registration.toml", ".local/state/intune/registration.toml"] {
+            let file = format!("{home}/{file}");
+            let tree = Tree::of(&[("home/bob/.bashrc", ""), (&file, REGISTRATION)]);
+            assert_eq!(intune(&tree), (pb::MdmProvider::Intune, vec![]), "{file}");
+            for (path, _) in INTUNE {
+                fs::remove_file(tree.place(path)).unwrap();
+            }
+            fs::remove_dir_all(tree.place("opt")).unwrap();
+            assert_eq!(tree.facts().mdm.unwrap().provider(), pb::MdmProvider::None, "left behind: {file}");
+        }
+    }
+}
+
+#[test]
+fn intune_without_an_enrolment_manages_nothing_and_that_is_told() {
+    let told = "Microsoft Intune is installed, but no home has a registration: taken as not enrolled";
+    let none = (pb::MdmProvider::None, vec![told.to_owned()]);
+    assert_eq!(intune(&Tree::of(&[])), none);
+    let file = "home/alice/.config/intune/registration.toml";
+    let signed_in = "account_hint = '5a'\naad_device_hint = '9e'\n";
+    for unfinished in ["", signed_in, "device_hint = ''\n", "#device_hint = 'x'", "device_hint"] {
+        assert_eq!(intune(&Tree::of(&[(file, unfinished)])), none, "{unfinished}");
+    }
+    // Another MDM is found all the same.
+    let tree = Tree::of(&[("opt/jc/bin/jumpcloud-agent", "")]);
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Other);
+}
+
+#[test]
+fn a_link_in_a_home_is_not_followed() {
+    let outside = Tree::of(&[("alice/.config/intune/registration.toml", REGISTRATION)]);
+    for at in
+        ["home", "home/alice", "home/alice/.config/intune", "home/alice/.config/intune/registration.toml"]
+    {
+        let tree = Tree::of(&[]);
+        let target = format!("alice{}", at.strip_prefix("home/alice").unwrap_or_default());
+        let target = if at == "home" { outside.place("") } else { outside.place(&target) };
+        fs::create_dir_all(tree.place(at).parent().unwrap()).unwrap();
+        symlink(target, tree.place(at)).unwrap();
+        assert_eq!(intune(&tree).0, pb::MdmProvider::None, "{at}");
+    }
+    // The usual link inside a home does not hide what it leads to.
+    let tree = Tree::of(&[("home/alice/.config/intune/registration.toml", REGISTRATION)]);
+    fs::create_dir_all(tree.place("home/alice/.local/state/intune")).unwrap();
+    let link = tree.place("home/alice/.local/state/intune/registration.toml");
+    symlink("../../../.config/intune/registration.toml", link).unwrap();
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
+}
+
+#[test]
+fn a_home_may_hold_anything() {
+    let tree = Tree::of(&[("home/file", ""), ("home/bob/.config", ""), ("var/home", "")]);
+    fs::create_dir_all(tree.place("home/eve/.config/intune/registration.toml")).unwrap();
+    let pipe = tree.place("home/mallory/.config/intune/registration.toml");
+    fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    tree.write("home/trent/.config/intune/registration.toml", &[0xff; 100_000]);
+    let (provider, gaps) = intune(&tree);
+    assert_eq!(provider, pb::MdmProvider::None);
+    assert!(gaps[0].ends_with("not enrolled"), "{gaps:?}");
+}
+
+#[test]
+fn homes_that_cannot_be_read_are_told() {
+    let tree = Tree::of(&[("home/alice/.config/intune/registration.toml", REGISTRATION)]);
+    fs::set_permissions(tree.place("home/alice"), fs::Permissions::from_mode(0o000)).unwrap();
+    let (provider, gaps) = intune(&tree);
+    // The superuser reads them all the same.
+    if fs::read_dir(tree.place("home/alice")).is_err() {
+        assert_eq!(provider, pb::MdmProvider::None);
+        assert!(gaps[0].ends_with("not enrolled; 1 homes cannot be read"), "{gaps:?}");
+    }
+    fs::set_permissions(tree.place("home/alice"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
+}
+
+#[test]
+fn no_more_homes_are_looked_into_than_may_be() {
+    let tree = Tree::of(&[]);
+    for n in 0..homes::HOMES_MAX {
+        fs::create_dir_all(tree.place(&format!("home/user{n}"))).unwrap();
+    }
+    assert!(intune(&tree).1[0].ends_with("not enrolled"));
+    fs::create_dir(tree.place("home/one-more")).unwrap();
+    let (_, gaps) = intune(&tree);
+    assert!(gaps[0].ends_with("not enrolled; only 1000 homes were looked into"), "{gaps:?}");
+    // The superuser's home is looked into first.
+    tree.write("root/.config/intune/registration.toml", REGISTRATION.as_bytes());
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
 }
 
 #[test]

@@ -77,6 +77,9 @@ async fn an_mdm_that_comes_is_told_before_any_policy_and_its_leaving_too() {
     let intune = dir.path().join("machine/opt/microsoft/intune");
     fs::create_dir_all(&intune).unwrap();
     fs::create_dir_all(dir.path().join("machine/opt/microsoft/identity-broker")).unwrap();
+    let registration = dir.path().join("machine/home/admin/.config/intune/registration.toml");
+    fs::create_dir_all(registration.parent().unwrap()).unwrap();
+    fs::write(registration, "device_hint = \"8c7d2f10-6f5e-4b0a-9a57-0d5f3a1b2c4d\"\n").unwrap();
     {
         let mut script = server.script();
         script.managed_by = enroll::ManagedBy::Mdm;
