@@ -9,6 +9,7 @@ mod homes;
 mod machine;
 mod management;
 mod products;
+mod rpm;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +62,7 @@ pub fn survey(root: &Path) -> Survey {
         // Present and empty: looked for, and absent.
         board_vendor: Some(machine.dmi("board_vendor").unwrap_or_default()),
         product_name: Some(machine.dmi("product_name").unwrap_or_default()),
-        security_products: products::installed(&machine),
+        security_products: products::installed(&machine, &mut gaps),
         domain_role: management::domain_role(&machine, &mut gaps).into(),
         mdm: Some(management::mdm(&machine, &mut gaps)),
         // There is no client for Linux any more.

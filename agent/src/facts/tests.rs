@@ -62,7 +62,7 @@ const MACHINE: &[(&str, &str)] = &[
 fn a_machine_is_told_by_its_files() {
     let tree = Tree::of(MACHINE);
     let Survey { facts, gaps } = tree.survey();
-    assert_eq!(gaps, Vec::<String>::new());
+    assert_eq!(gaps, ["the version of clamav is not known: no minimum applies to it"]);
     assert_eq!((facts.os_id.as_str(), facts.os_version.as_str()), ("debian", "12"));
     assert_eq!(facts.os_name, "Debian GNU/Linux 12 (bookworm)");
     assert_eq!((facts.hostname.as_str(), facts.kernel_release.as_str()), ("web-01", "6.1.0-18-amd64"));
@@ -108,7 +108,7 @@ fn without_a_machine_id_it_falls_back_and_says_so() {
     fs::remove_file(tree.place("etc/machine-id")).unwrap();
     let without = tree.survey();
     assert_ne!(without.facts.hardware_digest, before);
-    assert_eq!(without.gaps, ["no machine id: the device is recognised again by DMI alone"]);
+    assert_eq!(without.gaps[0], "no machine id: the device is recognised again by DMI alone");
     let bare = Tree::of(&[]).survey();
     assert!(bare.gaps.iter().any(|gap| gap.ends_with("by the host name alone")), "{:?}", bare.gaps);
     assert_eq!(bare.facts.hostname, "localhost");
@@ -308,6 +308,82 @@ fn local_tags_are_the_groups_of_the_managed_configuration() {
     assert!(kept.iter().all(|tag| tag.chars().count() == 200));
 }
 
+/// Made by SQLite out of a database of rpm 4.18, in small pages so that little fills many: two packages that rpm installed
+/// (`wazuh-agent`, then `mdatp`), and empty ones before and behind.
+const RPMDB: &[u8] = include_bytes!("tests/rpmdb.sqlite");
+
+/// Version of the sensor where rpm's database holds these bytes, and how many gaps there are about it.
+fn by_rpm(tree: &Tree, database: &[u8]) -> (String, usize) {
+    tree.write("opt/microsoft/mdatp/sbin/wdavdaemon", b"");
+    tree.write("var/lib/rpm/rpmdb.sqlite", database);
+    let Survey { facts, gaps } = tree.survey();
+    let gaps = gaps.iter().filter(|gap| gap.contains("version of mdatp")).count();
+    (facts.security_products[0].version.clone(), gaps)
+}
+
+#[test]
+fn versions_are_those_of_rpm_where_dpkg_has_none() {
+    let (known, unknown) = (("101.24092.0001".to_owned(), 0), (String::new(), 1));
+    let tree = Tree::of(&[("var/ossec/bin/wazuh-agentd", "")]);
+    assert_eq!(by_rpm(&tree, RPMDB), known);
+    assert_eq!(tree.facts().security_products[1].version, "101.24092.0001", "the first row of many");
+    tree.write("var/lib/dpkg/status", b"Package: mdatp\nVersion: 101.1\n");
+    assert_eq!(by_rpm(&tree, RPMDB).0, "101.1");
+    assert_eq!(by_rpm(&Tree::of(&[]), b""), unknown);
+    // A change that is under way: what is in the file may be half of it.
+    for suffix in ["-wal", "-journal"] {
+        let tree = Tree::of(&[]);
+        let beside = format!("var/lib/rpm/rpmdb.sqlite{suffix}");
+        tree.write(&beside, b"pending");
+        assert_eq!(by_rpm(&tree, RPMDB), unknown);
+        tree.write(&beside, b"");
+        assert_eq!(by_rpm(&tree, RPMDB), known);
+    }
+    let moved = Tree::of(&[("opt/microsoft/mdatp/sbin/wdavdaemon", "")]);
+    moved.write("usr/lib/sysimage/rpm/rpmdb.sqlite", RPMDB);
+    assert_eq!(moved.facts().security_products[0].version, known.0);
+}
+
+#[test]
+fn a_broken_package_database_tells_no_version_and_does_no_harm() {
+    let tree = Tree::of(&[]);
+    let surveyed = |bytes: &[u8]| {
+        tree.write("var/lib/rpm/rpmdb.sqlite", bytes);
+        rpm::version(&Machine::at(tree.0.path()), "mdatp")
+    };
+    for length in (0..RPMDB.len()).step_by(97) {
+        drop(surveyed(&RPMDB[..length]));
+    }
+    for at in 0..RPMDB.len() {
+        for flip in [0xff, 0x01, 0x80] {
+            // Every byte of the head and of the pages' heads, and some of the rest.
+            if at < 512 || at % 512 < 16 || (at + usize::from(flip)) % 11 == 0 {
+                let mut bytes = RPMDB.to_vec();
+                bytes[at] ^= flip;
+                drop(surveyed(&bytes));
+            }
+        }
+    }
+    // A tree whose every page leads to the first, for ever.
+    let mut bytes = RPMDB.to_vec();
+    bytes[100] = 5;
+    bytes[108..112].copy_from_slice(&1_u32.to_be_bytes());
+    assert_eq!(surveyed(&bytes), None);
+    // A page whose many entries are all one row of the greatest length.
+    let mut page = vec![0; 65_536];
+    page[..16].copy_from_slice(b"SQLite format 3\0");
+    page[17] = 1;
+    page[100] = 13;
+    page[103..105].copy_from_slice(&[0x40, 0]);
+    for entry in page[108..108 + 2 * 0x4000].chunks_exact_mut(2) {
+        entry.copy_from_slice(&0x9000_u16.to_be_bytes());
+    }
+    for length in [[0xff; 9], [0x81, 0x80, 0x00, 1, 0, 0, 0, 0, 0]] {
+        page[0x9000..0x9009].copy_from_slice(&length);
+        assert_eq!(surveyed(&page), None);
+    }
+}
+
 /// What every survey must keep, whatever it found.
 fn assert_in_bounds(facts: &pb::DeviceFacts) {
     let mut texts = vec![
@@ -331,7 +407,7 @@ fn assert_in_bounds(facts: &pb::DeviceFacts) {
 }
 
 /// Every file that is looked at and holds text.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "etc/os-release",
     "usr/lib/os-release",
     "proc/sys/kernel/osrelease",
@@ -345,6 +421,7 @@ const FILES: [&str; 17] = [
     "sys/class/dmi/id/product_serial",
     "sys/firmware/devicetree/base/serial-number",
     "var/lib/dpkg/status",
+    "var/lib/rpm/rpmdb.sqlite",
     "etc/sssd/sssd.conf",
     "etc/samba/smb.conf",
     "etc/krb5.conf",
