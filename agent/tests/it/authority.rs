@@ -106,7 +106,8 @@ async fn an_mdm_that_comes_is_told_before_any_policy_and_its_leaving_too() {
         script.directive = policy::Directive::Unspecified;
     }
     server.poke();
-    let resumed = reaches(&mut seen, |seen| seen.standing == Standing::Enforcing && reported(seen, 4)).await;
+    // Each poke makes a new policy: this is the third.
+    let resumed = reaches(&mut seen, |seen| seen.standing == Standing::Enforcing && reported(seen, 5)).await;
     assert_eq!(resumed.authority.map(|authority| authority.managed_by), Some(ManagedBy::Muster));
     tasks.abort_all();
 }
