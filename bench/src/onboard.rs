@@ -1,6 +1,7 @@
 //! Onboarding of new devices, 64 at once, each over its own connection, against the bare sum of its parts: a TLS
 //! handshake, a signing request checked and signed by rcgen, and one append that shares its sync. Keys and requests are
-//! made beforehand; client and server share the machine in both.
+//! made beforehand; client and server share the machine in both. The devices come with several tokens: the uses of one
+//! token are counted one after the other, each synced before the next.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::measure::{Row, rate};
 
 const AT_ONCE: usize = 64;
 const DEVICES: usize = 2_000;
+const TOKENS: usize = 32;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// Measures both in turn.
@@ -51,7 +53,7 @@ fn signing_requests() -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 struct Product {
-    token: String,
+    tokens: Vec<String>,
     options: ConnectOptions,
     requests: Vec<Vec<u8>>,
 }
@@ -65,15 +67,18 @@ impl Product {
             uses_max: u32::try_from(rounds * DEVICES)?,
             ..CreateOnboardingTokenRequest::default()
         };
-        let reply = Client::connect(admin)?.enrollment_admin().create_onboarding_token(request).await?;
-        Ok(Self { token: reply.into_inner().secret, options, requests: signing_requests()? })
+        let (mut admin, mut tokens) = (Client::connect(admin)?.enrollment_admin(), Vec::new());
+        for _ in 0..TOKENS {
+            tokens.push(admin.create_onboarding_token(request.clone()).await?.into_inner().secret);
+        }
+        Ok(Self { tokens, options, requests: signing_requests()? })
     }
 
     async fn onboardings_per_second(&self, round: usize) -> anyhow::Result<f64> {
         let start = Instant::now();
         let onboardings = self.requests.iter().enumerate().map(|(number, csr_der)| async move {
             let request = OnboardRequest {
-                token: self.token.clone(),
+                token: self.tokens[number % TOKENS].clone(),
                 csr_der: csr_der.clone(),
                 facts: Some(facts(round, number)),
                 ..OnboardRequest::default()
