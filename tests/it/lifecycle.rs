@@ -74,6 +74,15 @@ impl Managed {
         })
     }
 
+    /// Awaits an enrollment code while the device is asked to check in: it may be just opening its watch.
+    fn shows_after_sync(&self, code: &str) -> Value {
+        eventually(&format!("the device shows {code}"), || {
+            self.deployment.muster(&["device", "sync", &self.device]);
+            let device = self.deployment.muster(&["device", "get", &self.device]);
+            (device["enrollment_code"] == code).then_some(device)
+        })
+    }
+
     /// Who managed the device, oldest first.
     fn authorities(&self) -> Vec<String> {
         let ledger = self.deployment.muster(&["device", "authority", &self.device]);
@@ -131,14 +140,12 @@ fn a_device_stands_down_while_an_mdm_manages_it() {
     managed.write("opt/microsoft/intune/bin/intune-portal", "");
     managed.write("opt/microsoft/identity-broker/bin/microsoft-identity-broker", "");
     managed.write("home/admin/.config/intune/registration.toml", "device_hint = \"8c7d2f10-6f5e\"\n");
-    managed.deployment.muster(&["device", "sync", &managed.device]);
-    let device = managed.shows("MANAGED_BY_MDM");
+    let device = managed.shows_after_sync("MANAGED_BY_MDM");
     assert_eq!((&device["managed_by"], &device["management_type"]), (&json!("mdm"), &json!("MDM")));
     managed.enforces_nothing();
 
     fs::remove_dir_all(managed.agent.root.join("opt/microsoft/intune")).unwrap();
-    managed.deployment.muster(&["device", "sync", &managed.device]);
-    managed.shows("ENROLLED");
+    managed.shows_after_sync("ENROLLED");
     managed.enforces();
     assert_eq!(managed.authorities(), ["nobody", "muster", "mdm", "muster"]);
 }
