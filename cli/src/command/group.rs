@@ -1,5 +1,7 @@
 //! `muster group`.
 
+mod test_rule;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -78,6 +80,8 @@ pub enum Command {
     Add(Change),
     /// Remove devices from a static group
     Remove(Change),
+    /// Say whether a rule lets a made-up device in, and why (offline)
+    TestRule(test_rule::Options),
 }
 
 /// A change of a group's devices.
@@ -153,6 +157,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
         }
         Command::Add(change) => modify(change, true).await,
         Command::Remove(change) => modify(change, false).await,
+        Command::TestRule(options) => test_rule::run(&options),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod ast;
 mod check;
+mod described;
 mod error;
 mod eval;
 mod operator;
@@ -15,6 +16,7 @@ mod tests;
 mod token;
 
 pub use ast::{Expression, Node, Predicate, Quantifier, Test, Wanted};
+pub use described::{Attribute, Described};
 pub use error::{ErrorKind, RuleError};
 pub use eval::{Attributes, Explained, Truth, Value};
 pub use property::{Kind, Property};
