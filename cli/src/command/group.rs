@@ -149,6 +149,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 name: api.group(&group).await?,
                 page_size: page.page_size,
                 page_token: page.page_token,
+                unknown_only: false,
             };
             let reply = api.call(api.groups().list_group_members(request)).await?;
             let items =

@@ -21,7 +21,7 @@ use crate::domain::trust_anchor::TrustAnchor;
 use crate::error::Unseen;
 use crate::queries::Queries;
 
-pub use group::{DefineGroup, ModifyMembers, group_id};
+pub use group::{ChangeRule, DefineGroup, ModifyMembers, group_id};
 pub use registration::Merge;
 
 /// On whose behalf a command is, and of which request it is a part.

@@ -91,7 +91,7 @@ impl Grpc {
     }
 
     fn group(&self, id: GroupId, group: &Group) -> Result<pb::Group, Fault> {
-        let defined = group.defined().ok_or(crate::domain::group::Error::Unknown)?;
+        let defined = group.ever_defined().ok_or(crate::domain::group::Error::Unknown)?;
         Ok(convert::group(self.tenant, id, defined))
     }
 }

@@ -8,11 +8,18 @@ use muster_runtime::request::Page;
 use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
 
+use crate::domain::group;
 use crate::domain::registration::{Kind, Standing};
+use crate::domain::rule::Rule;
 use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
 use crate::projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
+
+/// Most dynamic groups of a tenant.
+pub const DYNAMIC_GROUPS_MAX: usize = 15_000;
+/// Most dynamic groups of a tenant whose rules read `memberOf`.
+pub const MEMBER_OF_GROUPS_MAX: usize = 500;
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +167,33 @@ impl Queries {
     #[must_use]
     pub fn group_named(&self, tenant: TenantId, name: &str) -> Option<GroupId> {
         self.groups.read().named(tenant, name)
+    }
+
+    /// Why other groups do not let a group have a rule: as a new dynamic group, or in the place of the rule of one.
+    #[must_use]
+    pub fn obstacle(&self, tenant: TenantId, rule: &Rule, replaced: Option<GroupId>) -> Option<group::Error> {
+        let groups = self.groups.read();
+        if replaced.is_none() && groups.dynamic_count(tenant) >= DYNAMIC_GROUPS_MAX {
+            return Some(group::Error::Limit { limit: DYNAMIC_GROUPS_MAX });
+        }
+        let sources = rule.source_groups();
+        let missing = |text: &str| {
+            let id = text.parse::<GroupId>().ok();
+            match id.and_then(|id| groups.get(id)).filter(|row| row.tenant == tenant) {
+                None => Some(group::Error::SourceUnknown { group: text.into() }),
+                Some(row) if row.group.rule.is_some() => Some(group::Error::Nested { group: row.id }),
+                Some(_) => None,
+            }
+        };
+        let unfit = sources.iter().find_map(|text| missing(text));
+        let many = || {
+            let others = groups.after(tenant, None).filter(|row| Some(row.id) != replaced);
+            let rules = others.filter_map(|row| Rule::parse(row.group.rule.as_deref()?).ok());
+            let count = rules.filter(|rule| !rule.source_groups().is_empty()).count();
+            let limit = MEMBER_OF_GROUPS_MAX;
+            (!sources.is_empty() && count >= limit).then_some(group::Error::Limit { limit })
+        };
+        unfit.or_else(many)
     }
 
     /// A tenant's groups, by name.

@@ -36,6 +36,10 @@ pub mod kind {
     pub const GROUP_DEFINED: &str = "muster.identity.v1.GroupDefined";
     /// Devices came into or left a group.
     pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
+    /// The rule of a dynamic group changed.
+    pub const GROUP_RULE_CHANGED: &str = "muster.identity.v1.GroupRuleChanged";
+    /// A group was deleted.
+    pub const GROUP_DELETED: &str = "muster.identity.v1.GroupDeleted";
     /// A directory told of a device, or said something new.
     pub const DIRECTORY_DEVICE_UPSERTED: &str = "muster.identity.v1.DirectoryDeviceUpserted";
     /// A directory no longer has a device.

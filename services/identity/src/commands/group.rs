@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::{Commands, Order};
 use crate::domain::group::{self, Group};
+use crate::domain::rule::Rule;
 use crate::error::Failure;
 use crate::queries::Queries;
 
@@ -21,6 +22,21 @@ pub struct DefineGroup {
     pub tenant: TenantId,
     /// Name for people.
     pub display_name: String,
+    /// The rule of a dynamic group; none for a static one.
+    pub rule: Option<Box<str>>,
+}
+
+/// A rule in the place of a group's present one.
+#[derive(Debug, Clone)]
+pub struct ChangeRule {
+    /// The tenant it is in.
+    pub tenant: TenantId,
+    /// The group.
+    pub group: GroupId,
+    /// The rule.
+    pub rule: Box<str>,
+    /// The revision the group must still have.
+    pub expected: Option<u64>,
 }
 
 /// A change of a group's members.
@@ -49,13 +65,49 @@ impl Commands {
         order: &Order,
         queries: &Queries,
     ) -> Result<Executed<Group>, Failure> {
-        let DefineGroup { tenant, display_name } = define;
+        let DefineGroup { tenant, display_name, rule } = define;
         let _turn = self.naming.lock().await;
         queries.catch_up(&self.log).await?;
-        let namesake = queries.group_named(tenant, &display_name);
+        let namesake = queries.group_named(tenant, &display_name).map(|by| group::Error::NameTaken { by });
+        let obstacle =
+            namesake.or_else(|| queries.obstacle(tenant, &Rule::parse(rule.as_deref()?).ok()?, None));
         let context = self.context(order);
-        let command = group::Command::Define { display_name, namesake, now: context.time };
+        let command = group::Command::Define { display_name, rule, obstacle, now: context.time };
         Ok(self.group((tenant, group_id(tenant, order.request)), &command, order, &context).await?)
+    }
+
+    /// Changes the rule of a dynamic group.
+    ///
+    /// # Errors
+    /// Refused when there is no such group or it is static, when it moved on, and when the rule does not hold.
+    pub async fn change_rule(
+        &self,
+        change: ChangeRule,
+        order: &Order,
+        queries: &Queries,
+    ) -> Result<Executed<Group>, Failure> {
+        let ChangeRule { tenant, group, rule, expected } = change;
+        let _turn = self.naming.lock().await;
+        queries.catch_up(&self.log).await?;
+        let parsed = Rule::parse(&rule).ok();
+        let obstacle = parsed.and_then(|rule| queries.obstacle(tenant, &rule, Some(group)));
+        let command = group::Command::ChangeRule { rule, obstacle, expected };
+        Ok(self.group((tenant, group), &command, order, &self.context(order)).await?)
+    }
+
+    /// Deletes a group.
+    ///
+    /// # Errors
+    /// Refused when there is no such group, and when it moved on.
+    pub async fn delete_group(
+        &self,
+        group: (TenantId, GroupId),
+        expected: Option<u64>,
+        order: &Order,
+    ) -> Result<Executed<Group>, Failure> {
+        let context = self.context(order);
+        let command = group::Command::Delete { expected, now: context.time };
+        Ok(self.group(group, &command, order, &context).await?)
     }
 
     /// Lets devices into a group and out of it, as one change.

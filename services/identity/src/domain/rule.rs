@@ -70,6 +70,25 @@ impl Rule {
         eval::explain(&self.text, &self.root, device)
     }
 
+    /// The groups whose members it reads, as it names them, in lower case; none unless it is a `memberOf` rule.
+    #[must_use]
+    pub fn source_groups(&self) -> &[Box<str>] {
+        match &self.root.expression {
+            Expression::Test(Test { property, predicate: Predicate::In(groups), .. })
+                if property.kind() == Kind::Groups =>
+            {
+                groups
+            }
+            Expression::Test(_) | Expression::And(_) | Expression::Or(_) | Expression::Not(_) => &[],
+        }
+    }
+
+    /// What it says of a device, from what each of its tests says.
+    #[must_use]
+    pub fn says_by(&self, test: &impl Fn(&Test) -> Truth) -> Truth {
+        eval::truth_by(&self.root, test)
+    }
+
     /// The properties it reads, each once, in order.
     #[must_use]
     pub fn reads(&self) -> Vec<Property> {

@@ -10,7 +10,7 @@ use muster_types::hardware::HARDWARE_KEYS_MAX;
 use muster_types::{DeviceId, Digest, EventId, GroupId, HardwareKey, RequestId, ResourceName, TenantId};
 use uuid::Uuid;
 
-use crate::commands::ModifyMembers;
+use crate::commands::{ChangeRule, DefineGroup, ModifyMembers};
 use crate::domain::group::Defined;
 use crate::domain::registration::{self, Kind, Registered, Removal, Standing};
 use crate::error::Failure;
@@ -130,7 +130,13 @@ pub(super) fn change_of_members(
 }
 
 fn device_names(served: TenantId, field: &str, names: &[String]) -> Result<Vec<DeviceId>, Fault> {
-    let device = |(i, text): (usize, &String)| request::device(served, &format!("{field}[{i}]"), text);
+    let device = |(i, text): (usize, &String)| {
+        if matches!(text.parse(), Ok(ResourceName::Group(..))) {
+            let message = format!("{field}[{i}]: {text} is a group, and groups are in no group");
+            return Err(Fault::new(ErrorCode::GroupNested, message).with("group", text));
+        }
+        request::device(served, &format!("{field}[{i}]"), text)
+    };
     names.iter().enumerate().map(device).collect()
 }
 
@@ -213,15 +219,36 @@ fn removed_because(tenant: TenantId, removal: Removal) -> String {
     }
 }
 
-/// The name for people of a group to define.
-pub(super) fn new_group(group: Option<pb::Group>) -> Result<String, Fault> {
+/// A group to define.
+pub(super) fn new_group(tenant: TenantId, group: Option<pb::Group>) -> Result<DefineGroup, Fault> {
     let group = group.ok_or_else(|| Fault::invalid_field("group", "must be set"))?;
-    match group.kind() {
-        pb::GroupKind::Static => Ok(group.display_name),
-        pb::GroupKind::Unspecified => {
-            Err(Fault::invalid_field("group.kind", "must be set: GROUP_KIND_STATIC"))
+    let rule = match group.kind() {
+        pb::GroupKind::Static if group.rule.is_empty() => None,
+        pb::GroupKind::Static => {
+            return Err(Fault::invalid_field("group.rule", "a static group has no rule"));
         }
-    }
+        pb::GroupKind::Dynamic => Some(group.rule.into()),
+        pb::GroupKind::Unspecified => {
+            let problem = "must be set: GROUP_KIND_STATIC or GROUP_KIND_DYNAMIC";
+            return Err(Fault::invalid_field("group.kind", problem));
+        }
+    };
+    Ok(DefineGroup { tenant, display_name: group.display_name, rule })
+}
+
+/// A rule in the place of a group's present one, the request, and whether it is only checked.
+pub(super) fn change_of_rule(
+    served: TenantId,
+    request: pb::UpdateGroupRuleRequest,
+) -> Result<(ChangeRule, RequestId, bool), Fault> {
+    let pb::UpdateGroupRuleRequest { name, rule, etag, request_id, validate_only } = request;
+    let change = ChangeRule {
+        tenant: served,
+        group: request::group(served, "name", &name)?,
+        rule: rule.into(),
+        expected: revision(&etag)?,
+    };
+    Ok((change, request::id(&request_id)?, validate_only))
 }
 
 /// Which page of the groups: they are marked by name.
@@ -240,19 +267,23 @@ pub(super) fn members(tenant: TenantId, rows: Rows<DeviceId, u32>) -> pb::ListGr
     pb::ListGroupMembersResponse {
         devices: rows.into_iter().map(|id| ResourceName::Device(tenant, id).to_string()).collect(),
         next_page_token: numbered_page_token(next),
+        unknown_devices: vec![],
     }
 }
 
 pub(super) fn group(tenant: TenantId, id: GroupId, defined: &Defined) -> pb::Group {
-    let Defined { display_name, members, revision, create_time, membership_change_time } = defined;
+    let Defined { display_name, rule, members, revision, create_time, membership_change_time } = defined;
+    let kind = if rule.is_some() { pb::GroupKind::Dynamic } else { pb::GroupKind::Static };
     pb::Group {
         name: ResourceName::Group(tenant, id).to_string(),
         display_name: display_name.clone(),
-        kind: pb::GroupKind::Static.into(),
+        kind: kind.into(),
         member_count: u32::try_from(members.len()).unwrap_or(u32::MAX),
         create_time: Some(timestamp(*create_time)),
         membership_change_time: membership_change_time.map(timestamp),
         etag: etag(*revision),
+        rule: rule.as_deref().unwrap_or_default().to_owned(),
+        processing: None,
     }
 }
 
@@ -261,7 +292,7 @@ fn etag(revision: u64) -> String {
 }
 
 /// The revision that an etag stands for; none when any will do.
-fn revision(etag: &str) -> Result<Option<u64>, Fault> {
+pub(super) fn revision(etag: &str) -> Result<Option<u64>, Fault> {
     if etag.is_empty() {
         return Ok(None);
     }

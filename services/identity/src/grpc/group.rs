@@ -7,7 +7,7 @@ use muster_runtime::{caller, request};
 use tonic::{Request, Response, Status};
 
 use super::{Grpc, convert};
-use crate::commands::{DefineGroup, Order, group_id};
+use crate::commands::{Order, group_id};
 use crate::domain::group;
 use crate::error::status;
 use crate::projection::groups::GroupRow;
@@ -22,8 +22,7 @@ impl GroupService for Grpc {
         let pb::CreateGroupRequest { parent, group, request_id, validate_only } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let request = request::id(&request_id)?;
-        let display_name = convert::new_group(group)?;
-        let define = DefineGroup { tenant, display_name };
+        let define = convert::new_group(tenant, group)?;
         let order = Order::of(actor, request).only_validated(validate_only);
         let done = self.commands.define_group(define, &order, &self.queries).await.map_err(status)?;
         let response = Response::new(self.group(group_id(tenant, request), &done.state)?);
@@ -74,11 +73,47 @@ impl GroupService for Grpc {
     ) -> Result<Response<pb::ListGroupMembersResponse>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ListGroupMembersRequest { name, page_size, page_token } = request.into_inner();
+        let pb::ListGroupMembersRequest { name, page_size, page_token, unknown_only: _ } =
+            request.into_inner();
         let id = request::group(self.tenant, "name", &name)?;
         let page = request::numbered_page(page_size, &page_token)?;
         let members = self.queries.members(self.tenant, id, &page);
         let members = members.ok_or(group::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::members(self.tenant, members)))
+    }
+
+    async fn update_group_rule(
+        &self,
+        request: Request<pb::UpdateGroupRuleRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let (change, request, validate_only) = convert::change_of_rule(self.tenant, request.into_inner())?;
+        let order = Order::of(actor, request).only_validated(validate_only);
+        let id = change.group;
+        let done = self.commands.change_rule(change, &order, &self.queries).await.map_err(status)?;
+        let response = Response::new(self.group(id, &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn delete_group(
+        &self,
+        request: Request<pb::DeleteGroupRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let pb::DeleteGroupRequest { name, etag, request_id, validate_only } = request.into_inner();
+        let id = request::group(self.tenant, "name", &name)?;
+        let order = Order::of(actor, request::id(&request_id)?).only_validated(validate_only);
+        let expected = convert::revision(&etag)?;
+        let done = self.commands.delete_group((self.tenant, id), expected, &order).await.map_err(status)?;
+        let response = Response::new(self.group(id, &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn preview_rule(
+        &self,
+        request: Request<pb::PreviewRuleRequest>,
+    ) -> Result<Response<pb::PreviewRuleResponse>, Status> {
+        caller::admin(&request)?;
+        Err(Status::unimplemented("rules are not tried on the fleet yet"))
     }
 }
