@@ -33,16 +33,23 @@ impl Described {
     }
 }
 
+impl Attribute {
+    /// What it is to a rule.
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Unknown => Value::Unknown,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Text(text) if text.is_empty() => Value::Absent,
+            Self::Text(text) => Value::Text(text),
+            Self::Collection(items) if items.is_empty() => Value::Absent,
+            Self::Collection(items) => Value::Collection(items),
+        }
+    }
+}
+
 impl Attributes for Described {
     fn value(&self, property: Property) -> Value<'_> {
-        match self.0.get(&property) {
-            None => Value::Absent,
-            Some(Attribute::Unknown) => Value::Unknown,
-            Some(Attribute::Bool(value)) => Value::Bool(*value),
-            Some(Attribute::Text(text)) if text.is_empty() => Value::Absent,
-            Some(Attribute::Text(text)) => Value::Text(text),
-            Some(Attribute::Collection(items)) if items.is_empty() => Value::Absent,
-            Some(Attribute::Collection(items)) => Value::Collection(items),
-        }
+        self.0.get(&property).map_or(Value::Absent, Attribute::value)
     }
 }

@@ -1,6 +1,7 @@
 //! What a rule says of one device.
 
 use super::ast::{Expression, Node, Predicate, Quantifier, Test, Wanted};
+use super::described::Attribute;
 use super::property::Property;
 
 /// In, out, or not known yet.
@@ -124,6 +125,12 @@ impl Test {
             Value::Collection(items) => self.of_items(items),
         };
         (passes != self.negated).into()
+    }
+
+    /// What it says of what is told of its property; `None` is absent.
+    #[must_use]
+    pub fn of_attribute(&self, attribute: Option<&Attribute>) -> Truth {
+        self.of(attribute.map_or(Value::Absent, Attribute::value))
     }
 
     fn of_items(&self, items: &[Box<str>]) -> bool {

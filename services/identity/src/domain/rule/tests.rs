@@ -104,6 +104,22 @@ fn what_is_not_collected_is_not_guessed() {
 }
 
 #[test]
+fn a_negative_operator_in_a_quantifier_is_about_each_item() {
+    let mut tagged = Described::default();
+    tagged.tell(named("tags"), Attribute::Collection(Box::new(["web".into(), "old".into()])));
+    let says = |rule: &str, of: &Described| Rule::parse(rule).map(|rule| rule.says_of(of));
+    for (rule, of_two, of_none) in [
+        (r#"device.tags -any (_ -ne "web")"#, true, false),
+        (r#"device.tags -all (_ -ne "web")"#, false, true),
+        (r#"device.tags -all (_ -notContains "x")"#, true, true),
+        (r#"device.tags -any (_ -notIn ["web","old"])"#, false, false),
+    ] {
+        assert_eq!(says(rule, &tagged), Ok(of_two.into()), "{rule}");
+        assert_eq!(says(rule, &Described::default()), Ok(of_none.into()), "{rule}");
+    }
+}
+
+#[test]
 fn mistakes_point_at_their_place() {
     let mistake = |rule: &str| Rule::parse(rule).expect_err(rule);
     let error = mistake(r#"device.deviceOsTyp -eq "Linux""#);
