@@ -1,19 +1,63 @@
 //! Commands on groups.
 
+use std::future::Future;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use muster_eventlog::command::{ExecuteError, Executed, State as _};
-use muster_eventlog::{Context, Envelope};
+use muster_eventlog::{Actor, Context};
 use muster_types::id::derive;
-use muster_types::{DeviceId, GroupId, RequestId, StreamId, TenantId};
+use muster_types::{DeviceId, GroupId, Positions, RequestId, Service, StreamId, TenantId};
 use roaring::RoaringBitmap;
 
 use super::{Commands, Order};
-use crate::domain::group::{self, Group};
+use crate::domain::group::{self, Group, Verdict};
 use crate::domain::rule::Rule;
 use crate::error::Failure;
 use crate::queries::Queries;
+use crate::wire;
 
-/// Whose turn it is when groups lose a device; event ids follow from it.
+/// Why groups lose devices that are gone; event ids follow from it.
 const LEFT: &str = "groups-left";
+/// Why groups change that have rules; event ids follow from it.
+const RESOLVED: &str = "groups-resolved";
+/// Groups that are written to at once: they share what a write to the log takes.
+const WRITTEN_AT_ONCE_MAX: usize = 64;
+
+/// What the rule of a group says.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The group.
+    pub group: GroupId,
+    /// Its rule.
+    pub rule: Box<str>,
+    /// What it says.
+    pub verdict: Verdict,
+}
+
+/// What was written about groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Groups that changed.
+    pub groups: usize,
+    /// Position of the last event; 0 when there was none.
+    pub position: u64,
+}
+
+/// Awaits changes of groups, several at once; the first that fails ends it.
+async fn written<F>(changes: impl Iterator<Item = F>) -> Result<Written, Failure>
+where
+    F: Future<Output = Result<Executed<Group>, ExecuteError<group::Error>>>,
+{
+    let changes = stream::iter(changes).buffer_unordered(WRITTEN_AT_ONCE_MAX);
+    let sum = changes.try_fold(Written::default(), |mut sum, done| async move {
+        if let Some(position) = done.position {
+            sum.groups += 1;
+            sum.position = sum.position.max(position);
+        }
+        Ok(sum)
+    });
+    Ok(sum.await?)
+}
 
 /// A group to define.
 #[derive(Debug, Clone)]
@@ -135,31 +179,59 @@ impl Commands {
         Ok(self.group((tenant, group), &command, order, &context).await?)
     }
 
-    /// Takes a device that was removed out of all groups; tells out of how many. An event for each, with ids that follow
-    /// from the removal: doing it again changes nothing.
+    /// Takes devices that are registered no longer out of the groups that have them, an event for each group; gives the
+    /// position of the last one. Doing it again changes nothing.
     ///
     /// # Errors
     /// When the log does not answer or the views are too far behind.
-    pub async fn leave_groups(&self, removal: &Envelope, queries: &Queries) -> Result<usize, Failure> {
-        let tenant = removal.stream.tenant;
-        let device = DeviceId::from_uuid(removal.stream.id);
+    pub async fn leave_groups(
+        &self,
+        tenant: TenantId,
+        positions: &Positions,
+        gone: &RoaringBitmap,
+        queries: &Queries,
+    ) -> Result<Written, Failure> {
         let _writing = self.membership.write().await;
         queries.catch_up(&self.log).await?;
         // One that is back was let into the groups it is in now.
-        let Some(ordinal) = queries.ordinal_of_removed(device) else { return Ok(0) };
-        let order = Order::because(removal, LEFT);
-        let context = self.context(&order);
-        let groups = queries.groups_of(tenant, ordinal);
-        for group in &groups {
-            let command = group::Command::ModifyMembers {
-                add: RoaringBitmap::new(),
-                remove: RoaringBitmap::from_iter([ordinal]),
-                expected: None,
-                now: context.time,
-            };
-            self.group((tenant, *group), &command, &order, &context).await?;
-        }
-        Ok(groups.len())
+        let gone = queries.removed_among(gone);
+        let groups = queries.groups_with_any(tenant, &gone);
+        let at = positions.to_string();
+        let leave = |id| {
+            let (gone, at) = (gone.clone(), &at);
+            async move {
+                let order = resolving(id, LEFT, &[at.as_bytes(), &wire::bitmap_bytes(&gone)]);
+                let context = self.context(&order);
+                let command = group::Command::Leave { gone, now: context.time };
+                self.group((tenant, id), &command, &order, &context).await
+            }
+        };
+        written(groups.into_iter().map(leave)).await
+    }
+
+    /// Takes over what the rules of groups say; gives the position of the last event. Doing it again changes nothing, and
+    /// what a former rule said changes nothing either.
+    ///
+    /// # Errors
+    /// When the log does not answer.
+    pub async fn resolve_groups(
+        &self,
+        tenant: TenantId,
+        positions: &Positions,
+        answers: Vec<Answer>,
+    ) -> Result<Written, Failure> {
+        let resolve = |Answer { group: id, rule, verdict }| async move {
+            let Verdict { within, inside, unknown } = &verdict;
+            let within = within.as_ref().map(wire::bitmap_bytes).unwrap_or_default();
+            let (inside, unknown) = (wire::bitmap_bytes(inside), wire::bitmap_bytes(unknown));
+            let at = positions.to_string();
+            let order =
+                resolving(id, RESOLVED, &[at.as_bytes(), rule.as_bytes(), &within, &inside, &unknown]);
+            let context = self.context(&order);
+            let command = group::Command::Resolve { rule, verdict, now: context.time };
+            self.group((tenant, id), &command, &order, &context).await
+        };
+        written(answers.into_iter().map(resolve)).await
     }
 
     async fn group(
@@ -176,6 +248,13 @@ impl Commands {
         }
         self.groups.execute(&self.log, stream, order.request, context, decide).await
     }
+}
+
+/// What this service does to a group on its own account, as far as it was told at a position. The same answer to the same
+/// question is the same request: what the log did not acknowledge is not told twice.
+fn resolving(group: GroupId, why: &str, asked: &[&[u8]]) -> Order {
+    let parts: Vec<_> = [group.as_bytes().as_slice()].into_iter().chain(asked.iter().copied()).collect();
+    Order::of(Actor::service(Service::Identity), RequestId::from_uuid(derive(why, &parts)))
 }
 
 /// The id of the group that a request defines.

@@ -6,6 +6,7 @@
 
 mod column;
 mod dictionary;
+pub mod directory;
 mod fleet;
 mod index;
 mod ordinals;

@@ -8,12 +8,14 @@ use roaring::RoaringBitmap;
 use super::{Index, Rules};
 use crate::domain::rule::{Attribute, Property, Rule};
 
-/// What is known of all devices, with the rules that read it. Each change marks what has to be asked again.
+/// What is known of all devices, with the rules that read it. Once it is followed, each change marks what has to be asked
+/// again; until then everything has to be asked anyhow.
 #[derive(Debug, Default)]
 pub struct Fleet {
     index: Index,
     rules: Rules,
     marks: Marks,
+    followed: bool,
 }
 
 /// What has to be asked again: at least everything that is answered otherwise than before.
@@ -58,6 +60,11 @@ impl Fleet {
         &self.rules
     }
 
+    /// Marks every change from now on.
+    pub fn follow(&mut self) {
+        self.followed = true;
+    }
+
     /// Takes what has to be asked again.
     pub fn take_marks(&mut self) -> Marks {
         std::mem::take(&mut self.marks)
@@ -74,6 +81,9 @@ impl Fleet {
             return;
         }
         self.index.set_present(ordinal, present);
+        if !self.followed {
+            return;
+        }
         if present {
             self.marks.gone.remove(ordinal);
             for group in self.rules.not_out(&self.index, ordinal) {
@@ -99,6 +109,10 @@ impl Fleet {
         if self.index.is_untold(ordinal) == untold {
             return;
         }
+        if !self.is_asked_about(ordinal) {
+            self.index.set_untold(ordinal, untold);
+            return;
+        }
         // Many properties change at once: what each rule says before and after tells which are concerned.
         let says = |fleet: &Self| -> Vec<_> {
             fleet.rules.iter().map(|(group, rule)| (group, fleet.index.says(rule, ordinal))).collect()
@@ -106,7 +120,7 @@ impl Fleet {
         let said = says(self);
         self.index.set_untold(ordinal, untold);
         for (before, (group, after)) in said.into_iter().zip(says(self)) {
-            if before.1 != after && self.index.present().contains(ordinal) {
+            if before.1 != after {
                 mark(&mut self.marks, group, ordinal);
             }
         }
@@ -117,6 +131,9 @@ impl Fleet {
         let members = self.index.members_mut(group);
         *members |= added;
         *members -= removed;
+        if !self.followed {
+            return;
+        }
         let changed = added | removed;
         for reading in self.rules.reading_group(group) {
             *self.marks.devices.entry(reading).or_default() |= &changed;
@@ -125,7 +142,9 @@ impl Fleet {
 
     /// Forgets a group, static or dynamic.
     pub fn forget(&mut self, group: GroupId) {
-        self.marks.groups.extend(self.rules.reading_group(group));
+        if self.followed {
+            self.marks.groups.extend(self.rules.reading_group(group));
+        }
         self.index.forget_group(group);
         self.rules.remove(group);
         self.marks.groups.remove(&group);
@@ -135,21 +154,24 @@ impl Fleet {
     /// Gives a group a rule, in the place of the one it had.
     pub fn define(&mut self, group: GroupId, rule: Rule) {
         self.rules.put(group, rule);
-        self.marks.devices.remove(&group);
-        self.marks.groups.insert(group);
+        if self.followed {
+            self.marks.devices.remove(&group);
+            self.marks.groups.insert(group);
+        }
+    }
+
+    fn is_asked_about(&self, ordinal: u32) -> bool {
+        self.followed && self.index.present().contains(ordinal)
     }
 
     fn change(&mut self, ordinal: u32, property: Property, change: impl FnOnce(&mut Index)) {
-        let had = self.index.attribute(ordinal, property);
-        change(&mut self.index);
-        self.turned(ordinal, property, had.as_ref());
-    }
-
-    fn turned(&mut self, ordinal: u32, property: Property, had: Option<&Attribute>) {
-        if !self.index.present().contains(ordinal) {
+        if !self.is_asked_about(ordinal) {
+            change(&mut self.index);
             return;
         }
-        for group in self.rules.turned(&self.index, ordinal, property, had) {
+        let had = self.index.attribute(ordinal, property);
+        change(&mut self.index);
+        for group in self.rules.turned(&self.index, ordinal, property, had.as_ref()) {
             mark(&mut self.marks, group, ordinal);
         }
     }

@@ -262,11 +262,15 @@ impl Index {
             Source::Own => own.cell(ordinal),
             Source::OwnFirst => match own.cell(ordinal) {
                 Cell::Unknown if directory.has.contains(ordinal) => directory.cell(ordinal),
-                cell => cell,
+                cell @ (Cell::Unknown | Cell::Absent | Cell::Bool(_) | Cell::Text(_) | Cell::Items(..)) => {
+                    cell
+                }
             },
             Source::Directory => match directory.cell(ordinal) {
                 Cell::Absent if self.untold.contains(ordinal) => Cell::Unknown,
-                cell => cell,
+                cell @ (Cell::Unknown | Cell::Absent | Cell::Bool(_) | Cell::Text(_) | Cell::Items(..)) => {
+                    cell
+                }
             },
             Source::Id | Source::Groups => directory.cell(ordinal),
         }
@@ -280,7 +284,7 @@ impl Index {
         } else {
             match self.cell(ordinal, test.property) {
                 Cell::Unknown => return Truth::Unknown,
-                cell => cell.passes(test),
+                cell @ (Cell::Absent | Cell::Bool(_) | Cell::Text(_) | Cell::Items(..)) => cell.passes(test),
             }
         };
         (passes != test.negated).into()
@@ -348,7 +352,10 @@ impl Index {
             Predicate::Equals(Wanted::Text(text)) => named(text).into_iter().collect(),
             Predicate::In(texts) => texts.iter().filter_map(|text| named(text)).collect(),
             Predicate::Equals(Wanted::Null | Wanted::Bool(_)) => RoaringBitmap::new(),
-            predicate => {
+            predicate @ (Predicate::StartsWith(_)
+            | Predicate::EndsWith(_)
+            | Predicate::Contains(_)
+            | Predicate::Matches(_)) => {
                 let mut buffer = id_buffer();
                 let mut passes = |device: &DeviceId| predicate.of_text(id_text(*device, &mut buffer));
                 let passing = (0..).zip(&self.devices).filter(|(_, device)| passes(device));

@@ -188,6 +188,7 @@ struct Group {
 impl Model {
     fn new() -> Self {
         let mut model = Self::default();
+        model.fleet.follow();
         for ordinal in 0..DEVICES {
             assert_eq!(model.fleet.admit(device(ordinal)), ordinal);
             model.naive.push(Naive::default());
