@@ -9,7 +9,6 @@ use muster_identity::domain::rule::{
 use serde_json::{Map, Value, json};
 
 use crate::flags::Output;
-use crate::output::{self, Format};
 
 /// Largest file of a device, in bytes.
 const DEVICE_BYTES_MAX: u64 = 1024 * 1024;
@@ -39,7 +38,7 @@ pub(super) fn run(options: &Options) -> Result<(), Fault> {
     let Options { rule, device, output } = options;
     let device = read(device).map_err(|problem| Fault::invalid_field("--device", problem))?;
     let parsed = Rule::parse(rule);
-    print(&verdict(&parsed, &device), output.format)?;
+    super::verdict::print(&verdict(&parsed, &device), output.format)?;
     parsed.map(drop).map_err(|error| Fault::new(ErrorCode::RuleInvalid, error.to_string()))
 }
 
@@ -84,32 +83,6 @@ fn explained(part: &Explained, device: &Described) -> Value {
         };
     }
     line
-}
-
-fn print(verdict: &Value, format: Format) -> Result<(), Fault> {
-    match format {
-        Format::Json => output::print_json(verdict),
-        Format::Yaml => output::print_yaml(verdict),
-        Format::Name => output::print_text(word(&verdict["result"])),
-        // A rule that does not hold is told on stderr.
-        Format::Table if !verdict["error"].is_null() => Ok(()),
-        Format::Table => {
-            let rows = verdict["explain"].as_array().into_iter().flatten().map(|line| {
-                let depth = line["depth"].as_u64().and_then(|depth| usize::try_from(depth).ok()).unwrap_or(0);
-                let expression = line["expression"].as_str().unwrap_or_default();
-                vec![word(&line["result"]).to_owned(), format!("{}{expression}", "  ".repeat(depth))]
-            });
-            output::print_text(&output::table(&["the device is", "by"], rows))
-        }
-    }
-}
-
-fn word(result: &Value) -> &'static str {
-    match result.as_bool() {
-        Some(true) => "in",
-        Some(false) => "out",
-        None => "unknown",
-    }
 }
 
 fn read(text: &str) -> Result<Described, String> {
