@@ -30,7 +30,7 @@ fn row(line: &Value) -> Vec<String> {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => line["device_has"].to_string(),
     };
     vec![word(&line["result"]).to_owned(), format!("{}{expression}", "  ".repeat(depth)), has]
 }
