@@ -73,8 +73,10 @@ pub struct Core {
     hint_in_flight: Option<Hint>,
     traceparent: String,
     sequence: u64,
-    /// Whether the machine was surveyed for the check-in to come.
+    /// Whether the machine was surveyed for the check-in that is due. A survey of before, however fresh, is not for it.
     surveyed: bool,
+    /// Whether the survey under way is for a check-in.
+    surveys_for_check_in: bool,
     work: Option<Work>,
     onboard: Wish,
     check_in: Wish,
@@ -119,6 +121,7 @@ impl Core {
             traceparent: String::new(),
             sequence: 0,
             surveyed: false,
+            surveys_for_check_in: false,
             work: None,
             onboard: Wish::default(),
             check_in: Wish::default(),
@@ -253,7 +256,7 @@ impl Core {
         if self.enrolled.is_none() {
             return self.surveyed_while_refused(now, news);
         }
-        self.surveyed = true;
+        self.surveyed = std::mem::take(&mut self.surveys_for_check_in);
         self.survey = Wish::at(now.plus(SURVEY_INTERVAL));
         if news && self.facts.backoff.failures() == 0 {
             self.facts.by(now);
@@ -295,8 +298,8 @@ impl Core {
             }
         };
         self.watch.at = Some(now.plus(pause));
-        if error == Some(ErrorCode::CertificateRevoked) {
-            // Whether it is so, and why, the check-in tells.
+        if error.is_some_and(|code| class(Work::CheckIn, code) == Class::Revoked) {
+            // Whether it is so, and what to do then, the check-in tells.
             self.check_in.by(now);
         }
     }
@@ -456,6 +459,7 @@ impl Core {
         }
         if self.check_in.due(now) || self.hint.as_ref().is_some_and(|hint| hint.at <= now) {
             if !self.surveyed {
+                self.surveys_for_check_in = true;
                 return Some((Work::Survey, Action::Survey));
             }
             return Some((Work::CheckIn, Action::CheckIn(self.begin_check_in())));

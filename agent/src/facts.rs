@@ -5,9 +5,11 @@
 //! [`machine::TEXT_BYTES_MAX`] bytes, no control characters, lists no longer than they may be.
 
 mod hardware;
+mod homes;
 mod machine;
 mod management;
 mod products;
+mod rpm;
 #[cfg(test)]
 mod tests;
 
@@ -60,9 +62,9 @@ pub fn survey(root: &Path) -> Survey {
         // Present and empty: looked for, and absent.
         board_vendor: Some(machine.dmi("board_vendor").unwrap_or_default()),
         product_name: Some(machine.dmi("product_name").unwrap_or_default()),
-        security_products: products::installed(&machine),
+        security_products: products::installed(&machine, &mut gaps),
         domain_role: management::domain_role(&machine, &mut gaps).into(),
-        mdm: Some(management::mdm(&machine)),
+        mdm: Some(management::mdm(&machine, &mut gaps)),
         // There is no client for Linux any more.
         config_mgr: Some(pb::ConfigMgrFacts { present: false, manages_endpoint_protection: false }),
         onboarded_through_cloud_defender: Some(management::through_cloud_defender(&machine)),

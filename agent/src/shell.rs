@@ -266,8 +266,10 @@ impl Shell {
                 );
                 None
             }
-            Standing::Offboarding(_) => {
-                tracing::warn!("offboarding: what was enforced is taken back");
+            Standing::Offboarding(offboarding) => {
+                if offboarding.outcome.is_none() {
+                    tracing::warn!("offboarding: what was enforced is taken back");
+                }
                 None
             }
         };

@@ -134,7 +134,7 @@ fn facts(n: u32, mac: bool) -> pb::DeviceFacts {
         product_name: Some(format!("Model {}", n % 17)),
         ..Default::default()
     };
-    let sensor = pb::SecurityProduct { id: "mdatp".into(), version: format!("101.25{:02}.0001", n % 5) };
+    let sensor = pb::SecurityProduct { id: "mdatp".into(), version: format!("101.250{}2.0001", n % 5) };
     if mac {
         return pb::DeviceFacts {
             platform: pb::Platform::Macos.into(),
@@ -144,7 +144,7 @@ fn facts(n: u32, mac: bool) -> pb::DeviceFacts {
             ..own
         };
     }
-    if n % 5 == 0 {
+    if n.is_multiple_of(5) {
         return pb::DeviceFacts {
             platform: pb::Platform::Linux.into(),
             os_id: "debian".into(),

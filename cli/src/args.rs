@@ -24,7 +24,7 @@ pub enum Command {
     /// Show it all on this machine: start the control plane, onboard this machine, bring it under policy, report
     Quickstart(quickstart::Options),
     /// Run the control plane: the four services in one process
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     /// Onboarding tokens: what a device needs to come in
     #[command(subcommand)]
     Token(token::Command),

@@ -31,7 +31,7 @@ pub fn run() -> ExitCode {
             process::run(options.telemetry().config("muster"), |tasks| quickstart::run(options, tasks))
         }
         Command::Serve(options) => {
-            process::run(options.server.telemetry.config("muster"), |tasks| serve::run(options, tasks))
+            process::run(options.server.telemetry.config("muster"), |tasks| serve::run(*options, tasks))
         }
         Command::Token(command) => call(command::token::run(command)),
         Command::Device(command) => call(command::device::run(command)),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use muster_errors::{ErrorCode, Fault};
-use muster_proto::policy::v1::{Policy, Setting};
+use muster_proto::policy::v1::{OnUnassign, Policy, Setting};
 use muster_types::{SettingId, SettingValue};
 use serde::Deserialize;
 
@@ -39,10 +39,30 @@ struct Metadata {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Spec {
     profile: String,
+    /// What becomes of the settings on a device that the policy no longer reaches.
+    #[serde(default)]
+    on_unassign: Unassigned,
     settings: BTreeMap<SettingId, SettingValue>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Unassigned {
+    #[default]
+    Revert,
+    Keep,
+}
+
+impl From<Unassigned> for OnUnassign {
+    fn from(unassigned: Unassigned) -> Self {
+        match unassigned {
+            Unassigned::Revert => Self::Revert,
+            Unassigned::Keep => Self::Keep,
+        }
+    }
 }
 
 /// Reads a policy from a file, or from standard input by the name `-`.
@@ -78,9 +98,10 @@ fn read(file: &Path) -> std::io::Result<String> {
 pub fn parse_policy(text: &str) -> Result<Policy, String> {
     let manifest: Manifest = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let Manifest { api_version: ApiVersion::V1, kind: Kind::Policy, metadata, spec } = manifest;
-    let Spec { profile, settings } = spec;
+    let Spec { profile, on_unassign, settings } = spec;
     let settings = settings.into_iter().map(Setting::from).collect();
-    Ok(Policy { display_name: metadata.name, profile, settings, ..Policy::default() })
+    let on_unassign = OnUnassign::from(on_unassign).into();
+    Ok(Policy { display_name: metadata.name, profile, settings, on_unassign, ..Policy::default() })
 }
 
 #[cfg(test)]
@@ -107,6 +128,9 @@ spec:
             (policy.display_name.as_str(), policy.profile.as_str()),
             ("Linux baseline", "linux-antivirus")
         );
+        assert_eq!(policy.on_unassign(), OnUnassign::Revert);
+        let kept = GOOD.replace("  settings:", "  onUnassign: keep\n  settings:");
+        assert_eq!(parse_policy(&kept).unwrap().on_unassign(), OnUnassign::Keep);
         let values: Vec<_> = policy
             .settings
             .into_iter()

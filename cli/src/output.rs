@@ -1,11 +1,13 @@
 //! What commands print: data to stdout, as a table for people or in a form for programs.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use muster_errors::{ErrorCode, Fault};
+use muster_types::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 /// Widest table.
@@ -117,14 +119,30 @@ pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> 
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// What a table shows of an item.
+/// What a table shows of an item. A pointer that begins with `age:` is to a moment, and shows how long ago that was.
 #[must_use]
 pub fn cell(item: &Value, pointer: &str) -> String {
+    if let Some(pointer) = pointer.strip_prefix("age:") {
+        let moment = item.pointer(pointer).and_then(Value::as_str).and_then(|text| text.parse().ok());
+        return moment
+            .map_or_else(|| NOTHING_THERE.to_owned(), |moment| age(SystemClock.now().since(moment)));
+    }
     match item.pointer(pointer) {
         None | Some(Value::Null) => NOTHING_THERE.to_owned(),
         Some(Value::String(text)) if text.is_empty() => NOTHING_THERE.to_owned(),
         Some(Value::String(text)) => to_the_second(text),
         Some(other) => other.to_string(),
+    }
+}
+
+/// A length of time in its largest unit: `12s`, `5m`, `3h`, `40d`.
+fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 
@@ -200,6 +218,9 @@ mod tests {
         let text = table(&["name", "long"], [vec!["a".into(), "x ".repeat(200)]]);
         assert!(text.lines().all(|line| line.chars().count() <= usize::from(TABLE_COLUMNS_MAX)), "{text}");
         assert_eq!(cell(&json!({"name": null}), "/name"), "-");
+        assert_eq!(cell(&json!({"at": "2026-11-21T06:18:14.766845Z"}), "age:/none"), "-");
+        let ages = [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(|s| age(Duration::from_secs(s)));
+        assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h", "47h", "2d"]);
         assert_eq!(cell(&json!({"at": "2026-11-21T06:18:14.766845Z"}), "/at"), "2026-11-21T06:18:14Z");
     }
 }

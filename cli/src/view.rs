@@ -57,6 +57,7 @@ pub fn policy(policy: &policy::v1::Policy) -> Value {
         "display_name": policy.display_name,
         "profile": policy.profile,
         "revision": policy.revision,
+        "on_unassign": word(policy.on_unassign().as_str_name(), "ON_UNASSIGN_"),
         "setting_count": policy.settings.len(),
         "settings": policy.settings.iter()
             .map(|setting| (setting.id.clone(), setting_value(setting.value.as_ref())))

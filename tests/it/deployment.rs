@@ -126,6 +126,20 @@ impl Deployment {
         self.processes.insert(name, process);
     }
 
+    /// Changes the authority's stage.
+    pub(crate) fn rotate(&self, stage: &str) {
+        let mut command = muster();
+        command.args(["pki", "rotate", "--stage", stage, "--force", "--dir"]).arg(self.pki());
+        succeed(&mut command);
+    }
+
+    /// What a metric of a process sums up to over its labels.
+    pub(crate) fn metric(&self, name: &str, start: &str) -> u64 {
+        let metrics = self.probe(name, "/metrics").unwrap();
+        let of_it = metrics.lines().filter(|line| line.starts_with(start));
+        of_it.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     /// What the admin port of a process answers.
     pub(crate) fn probe(&self, name: &str, path: &str) -> Option<String> {
         let text = fs::read_to_string(self.data_dir(name).join("endpoint.json")).ok()?;
@@ -189,9 +203,13 @@ impl Deployment {
 
     /// Starts an agent with its own state and root.
     pub(crate) fn agent(&self, name: &str, token: &str) -> Agent {
+        self.agent_on(&self.machine(name), name, token)
+    }
+
+    /// The root of a made-up machine's file system. What it lacks is as on a real one that lacks it.
+    pub(crate) fn machine(&self, name: &str) -> PathBuf {
         let root = self.dir.path().join(name).join("root");
         if !root.exists() {
-            // A machine of its own: what it lacks is as on a real one that lacks it.
             fs::create_dir_all(root.join("etc")).unwrap();
             fs::write(root.join("etc/machine-id"), format!("{:0>32}\n", hex(name))).unwrap();
             fs::create_dir_all(root.join("proc/sys/kernel/random")).unwrap();
@@ -199,16 +217,28 @@ impl Deployment {
             let boot_id = format!("6fa459ea-ee8a-3ca4-894e-{}\n", &boot_id[boot_id.len() - 12..]);
             fs::write(root.join("proc/sys/kernel/random/boot_id"), boot_id).unwrap();
         }
-        self.agent_on(&root, name, token)
+        root
     }
 
     /// Starts an agent with its own state on a root that is there.
     pub(crate) fn agent_on(&self, root: &Path, name: &str, token: &str) -> Agent {
+        self.agent_with(root, name, token, &[])
+    }
+
+    /// The same, with further options.
+    pub(crate) fn agent_with(&self, root: &Path, name: &str, token: &str, options: &[&str]) -> Agent {
         let (folder, root) = (self.dir.path().join(name), root.to_owned());
         let mut command = Command::new(program("muster-agent"));
         command.arg("run").args(["--server", &self.enroll_url(), "--token", token]);
         command.arg("--ca").arg(self.pki().join("ca.pem"));
-        command.arg("--root").arg(&root).arg("--state-dir").arg(folder.join("state"));
+        command
+            .arg("--root")
+            .arg(&root)
+            .arg("--facts-root")
+            .arg(&root)
+            .arg("--state-dir")
+            .arg(folder.join("state"));
+        command.args(options);
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::start(command, &log);
         Agent { root, log, _process: process }

@@ -130,6 +130,7 @@ fn a_device_stands_down_while_an_mdm_manages_it() {
     let managed = Managed::start(Shape::OneProcess);
     managed.write("opt/microsoft/intune/bin/intune-portal", "");
     managed.write("opt/microsoft/identity-broker/bin/microsoft-identity-broker", "");
+    managed.write("home/admin/.config/intune/registration.toml", "device_hint = \"8c7d2f10-6f5e\"\n");
     managed.deployment.muster(&["device", "sync", &managed.device]);
     let device = managed.shows("MANAGED_BY_MDM");
     assert_eq!((&device["managed_by"], &device["management_type"]), (&json!("mdm"), &json!("MDM")));

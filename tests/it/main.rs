@@ -9,3 +9,4 @@ mod quickstart;
 mod refusals;
 mod story;
 mod traces;
+mod trust;

@@ -53,10 +53,15 @@ fn the_main_job_ends_with_what_the_device_read_back() {
     assert_eq!(second["device"], first["device"], "the same fleet");
     assert_eq!(second["policy"], first["policy"], "the same policy");
     assert_eq!(second["settings"], first["settings"]);
-    assert_eq!(second["events"], first["events"], "nothing changed, nothing happened");
+    assert_eq!(happened(&second), happened(&first), "nothing changed, nothing happened");
 
     fs::remove_dir_all(data.join("views")).unwrap();
-    assert_eq!(run(&data)["events"], first["events"], "views are rebuilt from the log");
+    assert_eq!(happened(&run(&data)), happened(&first), "views are rebuilt from the log");
+}
+
+/// The events of a run, but for who was seen: that is told when a run ends.
+fn happened(run: &Value) -> Vec<&Value> {
+    run["events"].as_array().unwrap().iter().filter(|event| event["type"] != "DevicesSeen").collect()
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn damaged_views_cost_nothing_but_time() {
         }
     }
     let second = run(&data);
-    assert_eq!((&second["settings"], &second["events"]), (&first["settings"], &first["events"]));
+    assert_eq!((&second["settings"], happened(&second)), (&first["settings"], happened(&first)));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn json(config: &Config) -> Result<Value, Error> {
         "enrollment_code": code,
         "enrollment_message": refusal.or_else(|| known.map(|code| code.cause().to_owned())),
         "enrollment_action": known.map(EnrollmentCode::action),
-        "standing": name(&standing),
+        "standing": if offboarded.is_some() { "offboarded" } else { name(&standing) },
         "stood_down": if let Standing::StoodDown { code } = &standing { Some(code) } else { None },
         "offboarded_at": offboarded.map(|offboarded| offboarded.at.to_string()),
         "certificate_expires_at": peer.map(|peer| peer.not_after.to_string()),

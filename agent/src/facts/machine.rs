@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::homes;
+
 /// Longest text in the facts, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 255;
 /// Largest part of a file that is read.
@@ -22,15 +24,25 @@ impl Machine {
         Self { root: root.to_owned() }
     }
 
-    /// The beginning of a plain file, in bytes; a pipe or device is not opened, for it may never end.
-    pub(super) fn bytes(&self, path: &str, bytes_max: u64) -> Option<Vec<u8>> {
+    /// A plain file; a pipe or device is not opened, for it may never end.
+    pub(super) fn open(&self, path: &str) -> Option<File> {
         let path = self.root.join(path);
         if !fs::metadata(&path).ok()?.is_file() {
             return None;
         }
+        File::open(path).ok()
+    }
+
+    /// The beginning of a plain file, in bytes.
+    pub(super) fn bytes(&self, path: &str, bytes_max: u64) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path).ok()?.take(bytes_max).read_to_end(&mut bytes).ok()?;
+        self.open(path)?.take(bytes_max).read_to_end(&mut bytes).ok()?;
         Some(bytes)
+    }
+
+    /// Whether nothing stands there, or a file without content.
+    pub(super) fn is_empty(&self, path: &str) -> bool {
+        fs::metadata(self.root.join(path)).map_or(true, |metadata| metadata.len() == 0)
     }
 
     /// The beginning of a plain file; what is no UTF-8 is replaced.
@@ -64,6 +76,11 @@ impl Machine {
     pub(super) fn names(&self, path: &str) -> Vec<String> {
         let entries = fs::read_dir(self.root.join(path)).into_iter().flatten().take(ENTRIES_MAX);
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Looks in the users' homes for one of the `files` whose text `tells`.
+    pub(super) fn search_homes(&self, files: &[&str], tells: fn(&str) -> bool) -> homes::Search {
+        homes::search(&self.root, files, tells)
     }
 
     pub(super) fn os_release(&self) -> Vec<(String, String)> {

@@ -8,31 +8,47 @@ use std::collections::BTreeSet;
 use muster_proto::enroll::v1 as pb;
 use serde_json::Value;
 
+use super::homes::{self, HOMES_MAX};
 use super::machine::{FILE_BYTES_MAX, Machine};
 use crate::engines::mdatp;
 
-/// An MDM: who it is, its name, and the files of which each group must have one.
-type Mdm = (pb::MdmProvider, &'static str, &'static [&'static [&'static str]]);
+/// An MDM's agent.
+struct Mdm {
+    provider: pb::MdmProvider,
+    name: &'static str,
+    /// Files of which each group must have one.
+    parts: &'static [&'static [&'static str]],
+    /// Files in a user's home of which one must tell of a registration; none where being installed is being managed.
+    registration: &'static [&'static str],
+}
 
 /// Known MDM agents for Linux.
 const MDMS: [Mdm; 4] = [
-    (
-        pb::MdmProvider::Intune,
-        "Microsoft Intune",
-        &[
+    Mdm {
+        provider: pb::MdmProvider::Intune,
+        name: "Microsoft Intune",
+        parts: &[
             &["opt/microsoft/intune", "usr/bin/intune-portal"],
             &["opt/microsoft/identity-broker", "usr/bin/microsoft-identity-broker"],
         ],
-    ),
-    (pb::MdmProvider::Other, "Workspace ONE", &[&["opt/omnissa/ws1-hub", "opt/vmware/ws1-hub"]]),
-    (pb::MdmProvider::Other, "JumpCloud", &[&["opt/jc/bin/jumpcloud-agent"]]),
-    (
-        pb::MdmProvider::Other,
+        // The portal writes the first; the agent, as a service, keeps the second. Often one is a link to the other.
+        registration: &[".config/intune/registration.toml", ".local/state/intune/registration.toml"],
+    },
+    other("Workspace ONE", &[&["opt/omnissa/ws1-hub", "opt/vmware/ws1-hub"]]),
+    other("JumpCloud", &[&["opt/jc/bin/jumpcloud-agent"]]),
+    other(
         "ManageEngine Endpoint Central",
         &[&["usr/local/manageengine/uems_agent", "usr/local/desktopcentralagent"]],
     ),
 ];
 
+const fn other(name: &'static str, parts: &'static [&'static [&'static str]]) -> Mdm {
+    Mdm { provider: pb::MdmProvider::Other, name, parts, registration: &[] }
+}
+
+/// What a registration tells once the device is enrolled. Before, it tells of the account (`account_hint`) and of the
+/// device in the directory (`aad_device_hint`) alone.
+const ENROLLED: &str = "device_hint";
 /// Files that only a machine has that joined a domain.
 const JOINED: [&str; 3] =
     ["etc/ipa/default.conf", "etc/opt/quest/vas/host.keytab", "var/centrifydc/kset.domain"];
@@ -99,14 +115,36 @@ fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// The MDM that manages the machine.
-pub(super) fn mdm(machine: &Machine) -> pb::MdmFacts {
-    let installed =
-        |(.., groups): &&Mdm| groups.iter().all(|group| group.iter().any(|file| machine.has(file)));
-    let (provider, name) = MDMS
-        .iter()
-        .find(installed)
-        .map_or((pb::MdmProvider::None, ""), |(provider, name, _)| (*provider, *name));
+pub(super) fn mdm(machine: &Machine, gaps: &mut Vec<String>) -> pb::MdmFacts {
+    let managing = MDMS.iter().find(|mdm| {
+        mdm.parts.iter().all(|part| part.iter().any(|file| machine.has(file)))
+            && registered(machine, mdm, gaps)
+    });
+    let (provider, name) = managing.map_or((pb::MdmProvider::None, ""), |mdm| (mdm.provider, mdm.name));
     pb::MdmFacts { provider: provider.into(), name: name.to_owned() }
+}
+
+/// Whether an MDM that is installed has the machine enrolled.
+fn registered(machine: &Machine, mdm: &Mdm, gaps: &mut Vec<String>) -> bool {
+    if mdm.registration.is_empty() {
+        return true;
+    }
+    let homes::Search { found, hidden, cut, .. } = machine.search_homes(mdm.registration, enrolled);
+    if !found {
+        let unread = if hidden == 0 { String::new() } else { format!("; {hidden} homes cannot be read") };
+        let left = if cut { format!("; only {HOMES_MAX} homes were looked into") } else { String::new() };
+        gaps.push(format!(
+            "{} is installed, but no home has a registration: taken as not enrolled{unread}{left}",
+            mdm.name
+        ));
+    }
+    found
+}
+
+fn enrolled(registration: &str) -> bool {
+    value(registration, ENROLLED).is_some_and(|device| {
+        !device.trim_matches(|c: char| c.is_whitespace() || "\"'".contains(c)).is_empty()
+    })
 }
 
 /// Whether the sensor was onboarded by a cloud defender's extension.

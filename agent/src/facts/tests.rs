@@ -62,7 +62,7 @@ const MACHINE: &[(&str, &str)] = &[
 fn a_machine_is_told_by_its_files() {
     let tree = Tree::of(MACHINE);
     let Survey { facts, gaps } = tree.survey();
-    assert_eq!(gaps, Vec::<String>::new());
+    assert_eq!(gaps, ["the version of clamav is not known: no minimum applies to it"]);
     assert_eq!((facts.os_id.as_str(), facts.os_version.as_str()), ("debian", "12"));
     assert_eq!(facts.os_name, "Debian GNU/Linux 12 (bookworm)");
     assert_eq!((facts.hostname.as_str(), facts.kernel_release.as_str()), ("web-01", "6.1.0-18-amd64"));
@@ -108,7 +108,7 @@ fn without_a_machine_id_it_falls_back_and_says_so() {
     fs::remove_file(tree.place("etc/machine-id")).unwrap();
     let without = tree.survey();
     assert_ne!(without.facts.hardware_digest, before);
-    assert_eq!(without.gaps, ["no machine id: the device is recognised again by DMI alone"]);
+    assert_eq!(without.gaps[0], "no machine id: the device is recognised again by DMI alone");
     let bare = Tree::of(&[]).survey();
     assert!(bare.gaps.iter().any(|gap| gap.ends_with("by the host name alone")), "{:?}", bare.gaps);
     assert_eq!(bare.facts.hostname, "localhost");
@@ -155,17 +155,128 @@ fn a_domain_is_told_by_what_joining_leaves_behind() {
 #[test]
 fn an_mdm_is_told_when_all_it_needs_is_there() {
     let mdm = |files: &[&str]| {
-        let files: Vec<_> = files.iter().map(|file| (*file, "")).collect();
+        let files: Vec<_> = files.iter().map(|file| (*file, REGISTRATION)).collect();
         let mdm = Tree::of(&files).facts().mdm.unwrap();
         (mdm.provider(), mdm.name)
     };
     let intune = "opt/microsoft/intune/bin/intune-portal";
     let broker = "opt/microsoft/identity-broker/bin/microsoft-identity-broker";
-    assert_eq!(mdm(&[intune, broker]), (pb::MdmProvider::Intune, "Microsoft Intune".into()));
+    let registration = "home/alice/.config/intune/registration.toml";
+    assert_eq!(mdm(&[intune, broker, registration]), (pb::MdmProvider::Intune, "Microsoft Intune".into()));
     // The broker alone signs users in, for a browser say.
-    assert_eq!(mdm(&[broker]).0, pb::MdmProvider::None);
-    assert_eq!(mdm(&[intune]).0, pb::MdmProvider::None);
+    assert_eq!(mdm(&[broker, registration]).0, pb::MdmProvider::None);
+    assert_eq!(mdm(&[intune, registration]).0, pb::MdmProvider::None);
     assert_eq!(mdm(&["opt/jc/bin/jumpcloud-agent"]), (pb::MdmProvider::Other, "JumpCloud".into()));
+}
+
+const INTUNE: [(&str, &str); 2] = [
+    ("opt/microsoft/intune/bin/intune-portal", ""),
+    ("opt/microsoft/identity-broker/bin/microsoft-identity-broker", ""),
+];
+const REGISTRATION: &str = "account_hint = \"5a\"\ndevice_hint = \"8c7d\"\naad_device_hint = \"9e\"\n";
+
+/// The MDM of a machine with Intune's packages, and what was missed about it.
+fn intune(tree: &Tree) -> (pb::MdmProvider, Vec<String>) {
+    for (path, content) in INTUNE {
+        tree.write(path, content.as_bytes());
+    }
+    let Survey { facts, mut gaps } = tree.survey();
+    gaps.retain(|gap| gap.contains("Intune"));
+    (facts.mdm.unwrap().provider(), gaps)
+}
+
+#[test]
+fn intune_manages_where_a_user_enrolled_the_machine() {
+    for home in ["home/alice", "root", "var/home/alice", "var/roothome"] {
+        for file in [".config/intune/registration.toml", ".local/state/intune/registration.toml"] {
+            let file = format!("{home}/{file}");
+            let tree = Tree::of(&[("home/bob/.bashrc", ""), (&file, REGISTRATION)]);
+            assert_eq!(intune(&tree), (pb::MdmProvider::Intune, vec![]), "{file}");
+            for (path, _) in INTUNE {
+                fs::remove_file(tree.place(path)).unwrap();
+            }
+            fs::remove_dir_all(tree.place("opt")).unwrap();
+            assert_eq!(tree.facts().mdm.unwrap().provider(), pb::MdmProvider::None, "left behind: {file}");
+        }
+    }
+}
+
+#[test]
+fn intune_without_an_enrolment_manages_nothing_and_that_is_told() {
+    let told = "Microsoft Intune is installed, but no home has a registration: taken as not enrolled";
+    let none = (pb::MdmProvider::None, vec![told.to_owned()]);
+    assert_eq!(intune(&Tree::of(&[])), none);
+    let file = "home/alice/.config/intune/registration.toml";
+    let signed_in = "account_hint = '5a'\naad_device_hint = '9e'\n";
+    for unfinished in ["", signed_in, "device_hint = ''\n", "#device_hint = 'x'", "device_hint"] {
+        assert_eq!(intune(&Tree::of(&[(file, unfinished)])), none, "{unfinished}");
+    }
+    // Another MDM is found all the same.
+    let tree = Tree::of(&[("opt/jc/bin/jumpcloud-agent", "")]);
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Other);
+}
+
+#[test]
+fn a_link_in_a_home_is_not_followed() {
+    let outside = Tree::of(&[("alice/.config/intune/registration.toml", REGISTRATION)]);
+    for at in
+        ["home", "home/alice", "home/alice/.config/intune", "home/alice/.config/intune/registration.toml"]
+    {
+        let tree = Tree::of(&[]);
+        let target = format!("alice{}", at.strip_prefix("home/alice").unwrap_or_default());
+        let target = if at == "home" { outside.place("") } else { outside.place(&target) };
+        fs::create_dir_all(tree.place(at).parent().unwrap()).unwrap();
+        symlink(target, tree.place(at)).unwrap();
+        assert_eq!(intune(&tree).0, pb::MdmProvider::None, "{at}");
+    }
+    // The usual link inside a home does not hide what it leads to.
+    let tree = Tree::of(&[("home/alice/.config/intune/registration.toml", REGISTRATION)]);
+    fs::create_dir_all(tree.place("home/alice/.local/state/intune")).unwrap();
+    let link = tree.place("home/alice/.local/state/intune/registration.toml");
+    symlink("../../../.config/intune/registration.toml", link).unwrap();
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
+}
+
+#[test]
+fn a_home_may_hold_anything() {
+    let tree = Tree::of(&[("home/file", ""), ("home/bob/.config", ""), ("var/home", "")]);
+    fs::create_dir_all(tree.place("home/eve/.config/intune/registration.toml")).unwrap();
+    let pipe = tree.place("home/mallory/.config/intune/registration.toml");
+    fs::create_dir_all(pipe.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    tree.write("home/trent/.config/intune/registration.toml", &[0xff; 100_000]);
+    let (provider, gaps) = intune(&tree);
+    assert_eq!(provider, pb::MdmProvider::None);
+    assert!(gaps[0].ends_with("not enrolled"), "{gaps:?}");
+}
+
+#[test]
+fn homes_that_cannot_be_read_are_told() {
+    let tree = Tree::of(&[("home/alice/.config/intune/registration.toml", REGISTRATION)]);
+    fs::set_permissions(tree.place("home/alice"), fs::Permissions::from_mode(0o000)).unwrap();
+    let (provider, gaps) = intune(&tree);
+    // The superuser reads them all the same.
+    if fs::read_dir(tree.place("home/alice")).is_err() {
+        assert_eq!(provider, pb::MdmProvider::None);
+        assert!(gaps[0].ends_with("not enrolled; 1 homes cannot be read"), "{gaps:?}");
+    }
+    fs::set_permissions(tree.place("home/alice"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
+}
+
+#[test]
+fn no_more_homes_are_looked_into_than_may_be() {
+    let tree = Tree::of(&[]);
+    for n in 0..homes::HOMES_MAX {
+        fs::create_dir_all(tree.place(&format!("home/user{n}"))).unwrap();
+    }
+    assert!(intune(&tree).1[0].ends_with("not enrolled"));
+    fs::create_dir(tree.place("home/one-more")).unwrap();
+    let (_, gaps) = intune(&tree);
+    assert!(gaps[0].ends_with("not enrolled; only 1000 homes were looked into"), "{gaps:?}");
+    // The superuser's home is looked into first.
+    tree.write("root/.config/intune/registration.toml", REGISTRATION.as_bytes());
+    assert_eq!(intune(&tree).0, pb::MdmProvider::Intune);
 }
 
 #[test]
@@ -197,6 +308,82 @@ fn local_tags_are_the_groups_of_the_managed_configuration() {
     assert!(kept.iter().all(|tag| tag.chars().count() == 200));
 }
 
+/// Made by SQLite out of a database of rpm 4.18, in small pages so that little fills many: two packages that rpm installed
+/// (`wazuh-agent`, then `mdatp`), and empty ones before and behind.
+const RPMDB: &[u8] = include_bytes!("tests/rpmdb.sqlite");
+
+/// Version of the sensor where rpm's database holds these bytes, and how many gaps there are about it.
+fn by_rpm(tree: &Tree, database: &[u8]) -> (String, usize) {
+    tree.write("opt/microsoft/mdatp/sbin/wdavdaemon", b"");
+    tree.write("var/lib/rpm/rpmdb.sqlite", database);
+    let Survey { facts, gaps } = tree.survey();
+    let gaps = gaps.iter().filter(|gap| gap.contains("version of mdatp")).count();
+    (facts.security_products[0].version.clone(), gaps)
+}
+
+#[test]
+fn versions_are_those_of_rpm_where_dpkg_has_none() {
+    let (known, unknown) = (("101.24092.0001".to_owned(), 0), (String::new(), 1));
+    let tree = Tree::of(&[("var/ossec/bin/wazuh-agentd", "")]);
+    assert_eq!(by_rpm(&tree, RPMDB), known);
+    assert_eq!(tree.facts().security_products[1].version, "101.24092.0001", "the first row of many");
+    tree.write("var/lib/dpkg/status", b"Package: mdatp\nVersion: 101.1\n");
+    assert_eq!(by_rpm(&tree, RPMDB).0, "101.1");
+    assert_eq!(by_rpm(&Tree::of(&[]), b""), unknown);
+    // A change that is under way: what is in the file may be half of it.
+    for suffix in ["-wal", "-journal"] {
+        let tree = Tree::of(&[]);
+        let beside = format!("var/lib/rpm/rpmdb.sqlite{suffix}");
+        tree.write(&beside, b"pending");
+        assert_eq!(by_rpm(&tree, RPMDB), unknown);
+        tree.write(&beside, b"");
+        assert_eq!(by_rpm(&tree, RPMDB), known);
+    }
+    let moved = Tree::of(&[("opt/microsoft/mdatp/sbin/wdavdaemon", "")]);
+    moved.write("usr/lib/sysimage/rpm/rpmdb.sqlite", RPMDB);
+    assert_eq!(moved.facts().security_products[0].version, known.0);
+}
+
+#[test]
+fn a_broken_package_database_tells_no_version_and_does_no_harm() {
+    let tree = Tree::of(&[]);
+    let surveyed = |bytes: &[u8]| {
+        tree.write("var/lib/rpm/rpmdb.sqlite", bytes);
+        rpm::version(&Machine::at(tree.0.path()), "mdatp")
+    };
+    for length in (0..RPMDB.len()).step_by(97) {
+        drop(surveyed(&RPMDB[..length]));
+    }
+    for at in 0..RPMDB.len() {
+        for flip in [0xff, 0x01, 0x80] {
+            // Every byte of the head and of the pages' heads, and some of the rest.
+            if at < 512 || at % 512 < 16 || (at + usize::from(flip)) % 11 == 0 {
+                let mut bytes = RPMDB.to_vec();
+                bytes[at] ^= flip;
+                drop(surveyed(&bytes));
+            }
+        }
+    }
+    // A tree whose every page leads to the first, for ever.
+    let mut bytes = RPMDB.to_vec();
+    bytes[100] = 5;
+    bytes[108..112].copy_from_slice(&1_u32.to_be_bytes());
+    assert_eq!(surveyed(&bytes), None);
+    // A page whose many entries are all one row of the greatest length.
+    let mut page = vec![0; 65_536];
+    page[..16].copy_from_slice(b"SQLite format 3\0");
+    page[17] = 1;
+    page[100] = 13;
+    page[103..105].copy_from_slice(&[0x40, 0]);
+    for entry in page[108..108 + 2 * 0x4000].chunks_exact_mut(2) {
+        entry.copy_from_slice(&0x9000_u16.to_be_bytes());
+    }
+    for length in [[0xff; 9], [0x81, 0x80, 0x00, 1, 0, 0, 0, 0, 0]] {
+        page[0x9000..0x9009].copy_from_slice(&length);
+        assert_eq!(surveyed(&page), None);
+    }
+}
+
 /// What every survey must keep, whatever it found.
 fn assert_in_bounds(facts: &pb::DeviceFacts) {
     let mut texts = vec![
@@ -220,7 +407,7 @@ fn assert_in_bounds(facts: &pb::DeviceFacts) {
 }
 
 /// Every file that is looked at and holds text.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "etc/os-release",
     "usr/lib/os-release",
     "proc/sys/kernel/osrelease",
@@ -234,6 +421,7 @@ const FILES: [&str; 17] = [
     "sys/class/dmi/id/product_serial",
     "sys/firmware/devicetree/base/serial-number",
     "var/lib/dpkg/status",
+    "var/lib/rpm/rpmdb.sqlite",
     "etc/sssd/sssd.conf",
     "etc/samba/smb.conf",
     "etc/krb5.conf",

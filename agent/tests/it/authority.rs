@@ -1,6 +1,7 @@
 //! Who manages the device, and leaving.
 
 use std::fs;
+use std::time::Duration;
 
 use muster_agent::core::message::{ManagedBy, Standing};
 use muster_agent::{Agent, Snapshot, is_onboarded};
@@ -13,6 +14,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::server::{Server, config, managed, reaches, reported, serve, soon};
 
 const THREADS: &str = "linux-antivirus/maximum_on_demand_scan_threads";
+
+/// How often a device is hinted that may not watch yet.
+const POKE_EVERY: Duration = Duration::from_secs(1);
 
 /// A device under policy.
 async fn under_policy(
@@ -38,6 +42,24 @@ fn direct(server: &Server, directive: policy::Directive, code: &'static str) {
         script.directive_code = code;
     }
     server.poke();
+}
+
+/// Hints again and again until something is so: a hint while no watch is open is for nobody.
+async fn poked(
+    server: &Server,
+    seen: &mut watch::Receiver<Snapshot>,
+    what: impl Fn(&Snapshot) -> bool,
+) -> Snapshot {
+    let reached = async {
+        loop {
+            server.poke();
+            let waited = tokio::time::timeout(POKE_EVERY, seen.wait_for(|seen| what(seen))).await;
+            if let Ok(seen) = waited {
+                return seen.expect("the agent ended").clone();
+            }
+        }
+    };
+    soon(reached).await
 }
 
 #[tokio::test]
@@ -77,17 +99,22 @@ async fn an_mdm_that_comes_is_told_before_any_policy_and_its_leaving_too() {
     let intune = dir.path().join("machine/opt/microsoft/intune");
     fs::create_dir_all(&intune).unwrap();
     fs::create_dir_all(dir.path().join("machine/opt/microsoft/identity-broker")).unwrap();
+    let registration = dir.path().join("machine/home/admin/.config/intune/registration.toml");
+    fs::create_dir_all(registration.parent().unwrap()).unwrap();
+    fs::write(registration, "device_hint = \"8c7d2f10-6f5e-4b0a-9a57-0d5f3a1b2c4d\"\n").unwrap();
     {
         let mut script = server.script();
         script.managed_by = enroll::ManagedBy::Mdm;
         script.code = "MANAGED_BY_MDM";
-        script.directive = policy::Directive::StandDown;
-        script.directive_code = "MANAGED_BY_MDM";
         script.heard.clear();
     }
-    server.poke();
-    reaches(&mut seen, stood_down).await;
-    assert_eq!(server.script().heard.first(), Some(&"report facts"), "{:?}", server.script().heard);
+    poked(&server, &mut seen, |_| server.script().heard.contains(&"report facts")).await;
+    // One check-in may have been under way when the MDM came.
+    let heard = server.script().heard.clone();
+    let before = heard.iter().take_while(|it| **it != "report facts").filter(|it| **it == "check in");
+    assert!(before.count() <= 1, "{heard:?}");
+    direct(&server, policy::Directive::StandDown, "MANAGED_BY_MDM");
+    poked(&server, &mut seen, stood_down).await;
     let facts = server.script().facts.last().unwrap().facts.clone().unwrap();
     assert_eq!(facts.mdm.unwrap().provider(), enroll::MdmProvider::Intune);
     assert_eq!(managed(&dir).trim(), "{}");
@@ -99,8 +126,8 @@ async fn an_mdm_that_comes_is_told_before_any_policy_and_its_leaving_too() {
         script.code = "ENROLLED";
         script.directive = policy::Directive::Unspecified;
     }
-    server.poke();
-    let resumed = reaches(&mut seen, |seen| seen.standing == Standing::Enforcing && reported(seen, 4)).await;
+    let enforces = |seen: &Snapshot| seen.standing == Standing::Enforcing && seen.applied_version > 0;
+    let resumed = poked(&server, &mut seen, enforces).await;
     assert_eq!(resumed.authority.map(|authority| authority.managed_by), Some(ManagedBy::Muster));
     tasks.abort_all();
 }

@@ -30,7 +30,7 @@ use tonic::{Request, Response, Status};
 const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
 const ORDER_PAYLOAD_TYPE: &str = "application/vnd.muster.offboarding.v1+protobuf";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the services are to answer, and what they heard.
 #[derive(Default)]

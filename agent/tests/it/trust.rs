@@ -36,9 +36,7 @@ async fn a_certificate_is_renewed_over_the_old_one_also_when_the_answer_is_lost(
         }
         server.poke();
         reaches(&mut seen, |seen| reported(seen, 3)).await;
-        while !server.script().heard.contains(&"activate") {
-            tokio::task::yield_now().await;
-        }
+        reaches(&mut seen, |_| server.script().heard.contains(&"activate")).await;
         // From here on the old one is refused.
         server.poke();
         reaches(&mut seen, |seen| reported(seen, 4)).await;

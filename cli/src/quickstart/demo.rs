@@ -114,6 +114,8 @@ impl Demo {
     ) -> Result<Outcome, Fault> {
         let device = agent_reaches(&mut seen, "onboard", |seen| seen.device.clone()).await?;
         agent_reaches(&mut seen, "open a watch", |seen| seen.connected.then_some(())).await?;
+        // A device that is still on its first round would take the policy along with it, untold and untimed.
+        agent_reaches(&mut seen, "report where it stands", |seen| seen.last_report_at.map(drop)).await?;
         let request = GetDeviceRequest { name: device.clone() };
         let shown =
             view::enroll::device(&self.api.call(self.api.enrollment_admin().get_device(request)).await?);

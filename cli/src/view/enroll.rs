@@ -24,7 +24,7 @@ pub const DEVICE: &[(&str, &str)] = &[
     ("type", "/device_type"),
     ("managed by", "/managed_by"),
     ("enrollment", "/enrollment_code"),
-    ("last seen", "/last_seen_time"),
+    ("seen", "age:/last_seen_time"),
 ];
 
 /// Rows of a device shown alone.

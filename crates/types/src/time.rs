@@ -60,6 +60,24 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Reads RFC 3339; what is finer than a microsecond is dropped.
+impl std::str::FromStr for Timestamp {
+    type Err = InvalidTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let invalid = |_| InvalidTimestamp { found: text.chars().take(64).collect() };
+        text.parse::<jiff::Timestamp>().map(|moment| Self(moment.as_microsecond())).map_err(invalid)
+    }
+}
+
+/// Text that is no moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a moment: expected one such as 2026-11-21T06:18:14Z, found {found:?}")]
+pub struct InvalidTimestamp {
+    /// What stood there, cut to 64 characters.
+    pub found: String,
+}
+
 /// Where time comes from. Rules never see it: they get the time with the command.
 pub trait Clock: Send + Sync + 'static {
     /// The moment now.

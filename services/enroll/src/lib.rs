@@ -63,7 +63,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let tokens = deps.follow(Tokens::default);
     let settings = deps.follow(Settings::default);
     let queries = Queries::new(deps.log.clone(), devices.clone(), tokens.clone(), settings.clone());
-    let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()).seeing(Arc::new(queries.clone())));
+    let commands =
+        Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()).seeing(Arc::new(queries.clone())));
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
     let redecisions = Redecisions::new(commands.clone(), queries.clone(), log.clone());
     deps.tasks.spawn("enroll redecisions", redecisions.run(deps.tenant, kv.clone(), stopping.clone()));

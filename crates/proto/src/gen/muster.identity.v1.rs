@@ -404,7 +404,7 @@ pub mod trust_service_client {
         /// the same device and key get the same registration; a certificate is issued anew, since only its holder's key
         /// makes it worth anything.
         ///
-        /// Errors: CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH, PERMISSION_DENIED.
+        /// Errors: CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH, REGISTRATION_TAKEN, PERMISSION_DENIED.
         pub async fn establish_trust(
             &mut self,
             request: impl tonic::IntoRequest<super::EstablishTrustRequest>,
@@ -460,7 +460,7 @@ pub mod trust_service_server {
         /// the same device and key get the same registration; a certificate is issued anew, since only its holder's key
         /// makes it worth anything.
         ///
-        /// Errors: CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH, PERMISSION_DENIED.
+        /// Errors: CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH, REGISTRATION_TAKEN, PERMISSION_DENIED.
         async fn establish_trust(
             &self,
             request: tonic::Request<super::EstablishTrustRequest>,
@@ -772,8 +772,8 @@ pub mod device_trust_service_client {
         /// proof, a synthetic registration is promoted to a full one; should the proof be of a device that is known already,
         /// the certificate is for that one, into which the calling one is merged.
         ///
-        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH,
-        /// DEVICE_QUARANTINED, OVERLOADED.
+        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, DEVICE_DELETED, CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH,
+        /// REGISTRATION_TAKEN, DEVICE_QUARANTINED, OVERLOADED.
         pub async fn renew_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::RenewCertificateRequest>,
@@ -805,7 +805,7 @@ pub mod device_trust_service_client {
         }
         /// Notes the first use of a new certificate, which the call is made with: older ones of the device end. Idempotent.
         ///
-        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED.
+        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, DEVICE_DELETED.
         pub async fn activate_certificate(
             &mut self,
             request: impl tonic::IntoRequest<super::ActivateCertificateRequest>,
@@ -854,8 +854,8 @@ pub mod device_trust_service_server {
         /// proof, a synthetic registration is promoted to a full one; should the proof be of a device that is known already,
         /// the certificate is for that one, into which the calling one is merged.
         ///
-        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH,
-        /// DEVICE_QUARANTINED, OVERLOADED.
+        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, DEVICE_DELETED, CSR_MALFORMED, PROOF_INVALID, TENANT_MISMATCH,
+        /// REGISTRATION_TAKEN, DEVICE_QUARANTINED, OVERLOADED.
         async fn renew_certificate(
             &self,
             request: tonic::Request<super::RenewCertificateRequest>,
@@ -865,7 +865,7 @@ pub mod device_trust_service_server {
         >;
         /// Notes the first use of a new certificate, which the call is made with: older ones of the device end. Idempotent.
         ///
-        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED.
+        /// Errors: CERTIFICATE_REQUIRED, CERTIFICATE_REVOKED, DEVICE_DELETED.
         async fn activate_certificate(
             &self,
             request: tonic::Request<super::ActivateCertificateRequest>,
@@ -1485,7 +1485,7 @@ pub mod attestation_service_client {
             self
         }
         /// Begins an attestation: encrypts a secret to the TPM's endorsement key, so that only the TPM in which the attestation
-        /// key lives can tell it. The challenge is good for 5 minutes and forgotten when it is used.
+        /// key lives can tell it. The challenge is good for 5 minutes and for the first certificate signing request that uses it.
         ///
         /// Errors: ATTESTATION_FAILED, ATTESTATION_UNAVAILABLE, OVERLOADED.
         pub async fn begin_attestation(
@@ -1533,7 +1533,7 @@ pub mod attestation_service_server {
     #[async_trait]
     pub trait AttestationService: std::marker::Send + std::marker::Sync + 'static {
         /// Begins an attestation: encrypts a secret to the TPM's endorsement key, so that only the TPM in which the attestation
-        /// key lives can tell it. The challenge is good for 5 minutes and forgotten when it is used.
+        /// key lives can tell it. The challenge is good for 5 minutes and for the first certificate signing request that uses it.
         ///
         /// Errors: ATTESTATION_FAILED, ATTESTATION_UNAVAILABLE, OVERLOADED.
         async fn begin_attestation(

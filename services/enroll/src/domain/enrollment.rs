@@ -12,6 +12,7 @@
 
 mod command;
 mod decide;
+mod draft;
 mod error;
 mod event;
 #[cfg(test)]

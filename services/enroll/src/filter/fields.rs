@@ -266,7 +266,9 @@ impl Typed<'_> {
             | Operator::Less
             | Operator::AtMost
             | Operator::Greater
-            | Operator::AtLeast => Err(self.no_order(": (tags:\"pilot\"), and NOT before it for the contrary")),
+            | Operator::AtLeast => {
+                Err(self.no_order(": (tags:\"pilot\"), and NOT before it for the contrary"))
+            }
         }
     }
 

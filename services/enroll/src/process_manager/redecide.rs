@@ -43,10 +43,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// What is wrong with the event.
 pub fn concerns(event: &Envelope, settings: &TenantSettings) -> Result<bool, String> {
-    match event.stream.aggregate {
-        Aggregate::TenantSettings => return Ok(event.version.0 >= settings.version),
-        Aggregate::Enrollment => {}
-        _ => return Ok(false),
+    if event.stream.aggregate == Aggregate::TenantSettings {
+        return Ok(event.version.0 >= settings.version);
+    }
+    if event.stream.aggregate != Aggregate::Enrollment {
+        return Ok(false);
     }
     let seats_count = settings.scope.entitlement.seats.is_some();
     Ok(match Enrollment::decode(event)? {
@@ -178,5 +179,45 @@ impl Redecisions {
         let wanted = Positions::of(Service::Enroll, position);
         let behind = |behind: Behind| Fault::new(ErrorCode::ViewBehind, behind.to_string());
         self.queries.reach(&wanted).await.map_err(behind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_testkit::wire::{AT, envelope};
+    use muster_types::EnrollmentCode;
+
+    use super::*;
+    use crate::domain::enrollment::ManagedBy;
+    use crate::domain::scope::Scope;
+
+    fn settings(version: u64, seats: Option<u32>) -> TenantSettings {
+        let mut scope = Scope::default();
+        scope.entitlement.seats = seats;
+        TenantSettings { scope, version, update_time: None }
+    }
+
+    fn decided(scope_version: u64) -> Envelope {
+        let (managed_by, code) = (ManagedBy::Muster, EnrollmentCode::Enrolled);
+        let event = Event::Succeeded { spiffe_id: "x".into(), managed_by, code, scope_version };
+        let (kind, payload) = Enrollment::encode(&event);
+        envelope::<Enrollment>(kind, payload)
+    }
+
+    #[test]
+    fn a_decision_concerns_when_the_settings_have_changed_since_or_seats_are_counted() {
+        assert_eq!(concerns(&decided(3), &settings(3, None)), Ok(false));
+        assert_eq!(concerns(&decided(2), &settings(3, None)), Ok(true));
+        assert_eq!(concerns(&decided(3), &settings(3, Some(9))), Ok(true));
+    }
+
+    #[test]
+    fn a_change_of_settings_concerns_unless_another_came_after_it() {
+        let event = crate::domain::tenant_settings::Event::ScopeChanged { scope: Scope::default(), at: AT };
+        let (kind, payload) = TenantSettings::encode(&event);
+        let changed = envelope::<TenantSettings>(kind, payload);
+        assert_eq!(concerns(&changed, &settings(0, None)), Ok(true), "the view is behind");
+        assert_eq!(concerns(&changed, &settings(1, None)), Ok(true));
+        assert_eq!(concerns(&changed, &settings(2, None)), Ok(false));
     }
 }

@@ -212,7 +212,7 @@ fn envelope(said: &Said, position: u64) -> Envelope {
         context: Context {
             actor: Actor::service(Service::Identity),
             time: Timestamp::from_micros(
-                1_700_000_000_000_000 + i64::try_from(position).unwrap() * 1_000_000,
+                1_700_000_000_000_000 + i64::try_from(position).expect("few events") * 1_000_000,
             ),
             correlation_id: Uuid::nil(),
             causation_id: None,

@@ -93,10 +93,7 @@ fn report(facts: DeviceFacts) -> Command {
 
 /// The code of the only refusal among events.
 fn refusal(events: &[Event]) -> Option<EnrollmentCode> {
-    events.iter().find_map(|event| match event {
-        Event::Refused { code, .. } => Some(*code),
-        _ => None,
-    })
+    events.iter().find_map(|event| if let Event::Refused { code, .. } = event { Some(*code) } else { None })
 }
 
 fn outcome(enrollment: &Enrollment) -> Option<(Outcome, EnrollmentCode)> {

@@ -46,6 +46,8 @@ pub enum Error {
     #[error(transparent)]
     Tags(#[from] InvalidTags),
     /// Its name for people is out of bounds.
-    #[error("a display name has at most {DISPLAY_NAME_CHARS_MAX} characters, none of them a control character")]
+    #[error(
+        "a display name has at most {DISPLAY_NAME_CHARS_MAX} characters, none of them a control character"
+    )]
     DisplayName,
 }

@@ -145,7 +145,8 @@ impl Terms {
     fn check(&self) -> Result<(), Error> {
         let Self { uses_max: _, tags, platforms: _, display_name } = self;
         tags::check(tags)?;
-        if display_name.chars().count() > DISPLAY_NAME_CHARS_MAX || display_name.chars().any(char::is_control) {
+        if display_name.chars().count() > DISPLAY_NAME_CHARS_MAX || display_name.chars().any(char::is_control)
+        {
             return Err(Error::DisplayName);
         }
         Ok(())
