@@ -38,8 +38,7 @@ pub(crate) fn algebra(rounds: usize) -> anyhow::Result<Row> {
     let bare = Bare::of(&devices, &rules);
     let mut pairs = Vec::new();
     for _ in 0..rounds {
-        let (product, members) =
-            timed(|| rules.iter().map(|rule| fleet.index().verdict(rule).inside).collect());
+        let (product, members) = timed(|| asked(&fleet, &rules));
         let (plain, expected): (_, Vec<RoaringBitmap>) =
             timed(|| rules.iter().map(|rule| bare.answer(rule.root())).collect());
         anyhow::ensure!(members == expected, "the index and bare set algebra differ");
@@ -60,8 +59,7 @@ pub(crate) fn naive(rounds: usize) -> anyhow::Result<Row> {
     let rules = parsed(RULES)?;
     let mut pairs = Vec::new();
     for _ in 0..rounds.min(2) {
-        let (product, members) =
-            timed(|| rules.iter().map(|rule| fleet.index().verdict(rule).inside).collect());
+        let (product, members) = timed(|| asked(&fleet, &rules));
         let (plain, expected) = timed(|| {
             let inside = |rule: &Rule| -> RoaringBitmap {
                 let is = |device: &&Device| rule.says_by(&|test| device.says(test)) == Truth::True;
@@ -131,6 +129,10 @@ pub(crate) fn memory() -> anyhow::Result<Row> {
         value: per_device,
         limit: Limit::BytesAtMost(BYTES_PER_DEVICE_MAX),
     })
+}
+
+fn asked(fleet: &Fleet, rules: &[Rule]) -> Vec<RoaringBitmap> {
+    rules.iter().map(|rule| fleet.index().verdict(rule).inside).collect()
 }
 
 fn parsed(count: usize) -> anyhow::Result<Vec<Rule>> {

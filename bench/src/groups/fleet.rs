@@ -11,7 +11,6 @@ use muster_identity::projection::Membership;
 use muster_identity::wire::kind;
 use muster_proto::enroll::v1 as enroll;
 use muster_types::{Aggregate, DeviceId, DirectoryDeviceId, EventId, StreamId, TenantId, Timestamp, Version};
-use prost::Message as _;
 use uuid::Uuid;
 
 /// Properties that rules read; the first is of each device its own.

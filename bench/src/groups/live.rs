@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use muster_eventlog::command::State;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::{SharedLog, Subscription};
 use muster_eventlog::memory::MemoryLog;
@@ -41,7 +40,7 @@ pub(crate) async fn latency() -> anyhow::Result<Row> {
     for number in 0..SAMPLES {
         let device = number % (DEVICES / 10);
         let tag = || vec!["probe".to_owned()];
-        let message = if (number / (DEVICES / 10)) % 2 == 0 {
+        let message = if (number / (DEVICES / 10)).is_multiple_of(2) {
             DeviceTagged { added: tag(), removed: vec![] }
         } else {
             DeviceTagged { added: vec![], removed: tag() }

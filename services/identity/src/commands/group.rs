@@ -203,7 +203,7 @@ impl Commands {
                 let order = resolving(id, LEFT, &[at.as_bytes(), &wire::bitmap_bytes(&gone)]);
                 let context = self.context(&order);
                 let command = group::Command::Leave { gone, now: context.time };
-                self.group((tenant, id), &command, &order, &context).await
+                self.group_anew((tenant, id), &command, &order, &context).await
             }
         };
         written(groups.into_iter().map(leave)).await
@@ -229,9 +229,26 @@ impl Commands {
                 resolving(id, RESOLVED, &[at.as_bytes(), rule.as_bytes(), &within, &inside, &unknown]);
             let context = self.context(&order);
             let command = group::Command::Resolve { rule, verdict, now: context.time };
-            self.group((tenant, id), &command, &order, &context).await
+            self.group_anew((tenant, id), &command, &order, &context).await
         };
         written(answers.into_iter().map(resolve)).await
+    }
+
+    /// As [`Commands::group`], for what the views say there is to do. A copy in memory may be older than the views: another
+    /// call may have written, and not noted it yet. What it calls done already is decided again on what the log holds.
+    async fn group_anew(
+        &self,
+        (tenant, id): (TenantId, GroupId),
+        command: &group::Command,
+        order: &Order,
+        context: &Context,
+    ) -> Result<Executed<Group>, ExecuteError<group::Error>> {
+        let done = self.group((tenant, id), command, order, context).await?;
+        if done.position.is_some() {
+            return Ok(done);
+        }
+        self.groups.forget(StreamId::new(tenant, Group::AGGREGATE, id.uuid()));
+        self.group((tenant, id), command, order, context).await
     }
 
     async fn group(

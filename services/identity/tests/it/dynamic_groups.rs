@@ -1,17 +1,25 @@
 //! Rules say who is in a group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use muster_errors::ErrorCode;
+use muster_eventlog::log::SharedLog;
+use muster_eventlog::memory::MemoryLog;
+use muster_identity::commands::{Answer, Commands};
+use muster_identity::domain::group::Verdict;
 use muster_identity::wire::{bitmap, kind};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::group_service_client::GroupServiceClient;
-use muster_types::{Aggregate, DeviceId, Positions, ResourceName, Service, StreamId, TenantId};
+use muster_types::{
+    Aggregate, DeviceId, GroupId, Positions, ResourceName, Service, StreamId, SystemClock, TenantId,
+};
 use prost::Message as _;
+use roaring::RoaringBitmap;
 use uuid::Uuid;
 
-use crate::server::{PARENT, TestServer, code, deps, device_name, fault};
+use crate::server::{self, PARENT, TestServer, code, deps, device_name, fault};
 
 type Groups = GroupServiceClient<muster_client::Transport>;
 
@@ -321,4 +329,162 @@ async fn many_devices_that_leave_make_one_event_and_a_restart_makes_none() {
     server.events_until(usize::try_from(head).expect("few") + 2).await;
     tasks.stop();
     assert_eq!(changes(&server.envelopes().await), [20, 1], "of two that follow, one tells each change");
+}
+
+#[tokio::test]
+async fn the_15_001st_dynamic_group_is_refused() {
+    const GROUPS: usize = muster_identity::queries::DYNAMIC_GROUPS_MAX;
+    let log: SharedLog = Arc::new(MemoryLog::default());
+    for number in 0..GROUPS {
+        let message = pb::GroupDefined {
+            display_name: format!("group {number}"),
+            kind: pb::GroupKind::Dynamic.into(),
+            rule: format!(r#"device.tags -any (_ -eq "tag-{number}")"#),
+        };
+        let stream = StreamId::new(TenantId::DEFAULT, Aggregate::Group, Uuid::from_u128(number as u128));
+        server::append(&log, stream, kind::GROUP_DEFINED, &message).await;
+    }
+    let server = TestServer::on(log).await;
+    let refused =
+        fault(groups(&server).await.create_group(define("One more", LINUX)).await).expect("refused");
+    assert_eq!(refused.code, ErrorCode::GroupLimit);
+    assert_eq!(refused.metadata.get("limit").map(String::as_str), Some("15000"));
+    device(&server, 1, "web-1", enroll::Platform::Linux).await;
+    tagged(&server, 1, &["tag-7"], &[]).await;
+    let name = ResourceName::Group(TenantId::DEFAULT, GroupId::from_uuid(Uuid::from_u128(7))).to_string();
+    assert_eq!(members(&server, &name).await, [1], "and those that are there follow");
+}
+
+/// What others fold of the log is what identity shows, and what each rule says of each device alone.
+#[tokio::test]
+async fn membership_is_the_same_for_all_who_fold_it_whatever_happened() {
+    const RULES: [&str; 5] = [
+        LINUX,
+        r#"device.tags -any (_ -eq "a") -or device.displayName -startsWith "web""#,
+        r#"-not (device.tags -any (_ -in ["a","b"])) -and device.managementType -eq null"#,
+        r#"device.deviceOSType -ne "Linux" -and device.enrollmentCode -eq "PENDING""#,
+        "device.objectId -ne null",
+    ];
+    const DEVICES: usize = 5;
+    for seed in 1..=4_u64 {
+        let server = TestServer::start().await;
+        let mut chance = Chance(seed);
+        let mut names = Vec::new();
+        for (number, rule) in RULES.iter().enumerate() {
+            names.push(defined(&server, &format!("G{number}"), rule).await);
+        }
+        for _ in 0..80 {
+            let number = 1 + chance.below(DEVICES) as u128;
+            match chance.below(8) {
+                0 | 1 => {
+                    let platform = [enroll::Platform::Linux, enroll::Platform::Macos][chance.below(2)];
+                    device(&server, number, ["web-1", "pc", ""][chance.below(3)], platform).await;
+                }
+                2 => drop(server.trusted(number).await),
+                3 => tagged(&server, number, &[["a", "b"][chance.below(2)]], &[]).await,
+                4 => tagged(&server, number, &[], &[["a", "b"][chance.below(2)]]).await,
+                5 => {
+                    let changed = enroll::ManagementAuthorityChanged {
+                        to: [enroll::ManagedBy::Muster, enroll::ManagedBy::Nobody][chance.below(2)].into(),
+                        ..Default::default()
+                    };
+                    server.append(enrollment(number), kind::AUTHORITY_CHANGED, &changed).await;
+                }
+                6 => {
+                    let name = ResourceName::Registration(
+                        TenantId::DEFAULT,
+                        DeviceId::from_uuid(Uuid::from_u128(number)),
+                    );
+                    let delete =
+                        pb::DeleteRegistrationRequest { name: name.to_string(), ..Default::default() };
+                    // One that nobody knows cannot be deleted.
+                    drop(server.admin().registrations().delete_registration(delete).await);
+                }
+                _ => {
+                    let rule = RULES[chance.below(RULES.len())];
+                    let name = names[chance.below(names.len())].clone();
+                    let change = pb::UpdateGroupRuleRequest { name, rule: rule.into(), ..Default::default() };
+                    groups(&server).await.update_group_rule(change).await.expect("changed");
+                }
+            }
+        }
+        for name in &names {
+            let shown = members(&server, name).await;
+            assert_eq!(folded(&server, name).await, shown, "seed {seed}: {name} as others fold it");
+            let rule = self::shown(&server, name).await.rule;
+            for number in 1..=DEVICES as u128 {
+                let request = pb::PreviewRuleRequest {
+                    parent: PARENT.into(),
+                    rule: rule.clone(),
+                    device: device_name(number),
+                };
+                let asked = groups(&server).await.preview_rule(request).await;
+                let says =
+                    asked.map(|preview| preview.into_inner().verdict.and_then(|verdict| verdict.result));
+                let is = shown.contains(&number);
+                match says {
+                    Ok(Some(says)) => assert_eq!(says, is, "seed {seed}: {rule} of {number}"),
+                    Ok(None) => {}
+                    Err(_) => assert!(!is, "seed {seed}: {number} is not registered"),
+                }
+            }
+        }
+    }
+}
+
+/// Numbers of the devices in a group, from the log alone, as other services fold it.
+async fn folded(server: &TestServer, name: &str) -> Vec<u128> {
+    let id: GroupId = name.rsplit('/').next().expect("a name has parts").parse().expect("a group's id");
+    let (mut ordinals, mut members) = (Vec::new(), RoaringBitmap::new());
+    for event in server.envelopes().await {
+        let device = event.stream.id.as_u128();
+        match event.kind.as_str() {
+            kind::TRUST_ESTABLISHED if !ordinals.contains(&device) => ordinals.push(device),
+            kind::MEMBERSHIP_CHANGED if event.stream.id == id.uuid() => {
+                let change = pb::GroupMembershipChanged::decode(&event.payload[..]).expect("readable");
+                let (added, removed) = (bitmap(&change.added), bitmap(&change.removed));
+                let (added, removed) = (added.expect("a bitmap"), removed.expect("a bitmap"));
+                assert!(
+                    members.is_disjoint(&added) && removed.is_subset(&members),
+                    "only differences are told"
+                );
+                members |= added;
+                members -= removed;
+            }
+            _ => {}
+        }
+    }
+    members.iter().map(|ordinal| ordinals[ordinal as usize]).collect()
+}
+
+/// Numbers that look like chance, the same for the same beginning.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % end
+    }
+}
+
+#[tokio::test]
+async fn what_a_rule_says_is_written_although_another_changed_the_rule() {
+    let log: SharedLog = Arc::new(MemoryLog::default());
+    let commands = Commands::new(log.clone(), Arc::new(SystemClock));
+    let id = GroupId::from_uuid(Uuid::from_u128(1));
+    let stream = StreamId::new(TenantId::DEFAULT, Aggregate::Group, id.uuid());
+    let resolve = async |rule: &str, ordinal: u32| {
+        let inside = RoaringBitmap::from_iter([ordinal]);
+        let verdict = Verdict { within: None, inside, unknown: RoaringBitmap::new() };
+        let answers = vec![Answer { group: id, rule: rule.into(), verdict }];
+        commands.resolve_groups(TenantId::DEFAULT, &Positions::ZERO, answers).await
+    };
+    let kind = pb::GroupKind::Dynamic.into();
+    let defined = pb::GroupDefined { display_name: "G".into(), kind, rule: LINUX.into() };
+    server::append(&log, stream, kind::GROUP_DEFINED, &defined).await;
+    assert_eq!(resolve(LINUX, 1).await.expect("written").groups, 1);
+    let rule = "device.objectId -ne null";
+    server::append(&log, stream, kind::GROUP_RULE_CHANGED, &pb::GroupRuleChanged { rule: rule.into() }).await;
+    assert_eq!(resolve(rule, 2).await.expect("written").groups, 1, "the copy in memory has the former rule");
+    assert_eq!(resolve(rule, 2).await.expect("nothing to do").groups, 0);
 }
