@@ -25,7 +25,6 @@ pub mod metrics;
 
 use std::sync::Arc;
 
-use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::project::View;
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
@@ -65,8 +64,6 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let marked = Arc::new(Marked::default());
     let membership = {
         let marked = marked.clone();
-        // It keeps no rows.
-        let deps = Deps { kv: Arc::new(MemoryKv::default()), ..deps.clone() };
         deps.follow(move || Membership::new(marked.clone()))
     };
     let readiness = {

@@ -7,9 +7,11 @@
 //! | trust_anchors | `0x04`, trust anchor id | see [`trust_anchor`] |
 //! | directory | `0x05`, directory device id | see [`directory`] |
 //! | hardware | `0x06`, ordinal (32 bits, big-endian) | see [`hardware`] |
+//! | membership | `0x07` to `0x0a` | see [`membership`] |
 
 pub mod directory;
 pub mod hardware;
+pub mod membership;
 pub mod trust_anchor;
 
 use muster_types::{DeviceId, GroupId, Timestamp};

@@ -2,12 +2,13 @@
 //! into the index that rules are asked of.
 //!
 //! Two logs meet here, in no order between them: what enroll tells of a device that nobody trusted yet waits as a draft,
-//! and what a directory tells of a device that nobody registered yet waits as a record. The view lives in memory and is
-//! folded from the beginning at each start.
+//! and what a directory tells of a device that nobody registered yet waits as a record.
 
 mod directory;
 mod enrollment;
+mod links;
 mod marked;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,12 +18,15 @@ use muster_eventlog::command::State as _;
 use muster_eventlog::project::{Dirty, FoldError, View};
 use muster_types::{Aggregate, DeviceId, DirectoryDeviceId, GroupId, Positions, Service};
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::domain::group::{Event as GroupEvent, Group};
 use crate::domain::membership::Fleet;
 use crate::domain::registration::{Event as RegistrationEvent, Registration, Resolution};
 use crate::domain::rule::{Attribute, Property, Rule};
+
+use crate::store::membership::Key;
+use links::Links;
 
 pub use marked::Marked;
 
@@ -33,12 +37,15 @@ pub struct Membership {
     names: Names,
     /// What enroll told of devices that have no ordinal yet.
     drafts: FxHashMap<DeviceId, BTreeMap<Property, Option<Attribute>>>,
-    /// Devices by their registrations in a directory.
-    linked: FxHashMap<DirectoryDeviceId, u32>,
+    links: Links,
     /// What a directory told of devices that none here is.
     unlinked: FxHashMap<DirectoryDeviceId, Box<[(Property, Attribute)]>>,
     /// Devices whose certificates were ended.
     revoked: RoaringBitmap,
+    /// All that are there, static ones too.
+    groups: FxHashSet<GroupId>,
+    /// Rows that the event at hand changed.
+    touched: Vec<Key>,
     marked: Arc<Marked>,
 }
 
@@ -73,9 +80,11 @@ impl Membership {
             fleet: Fleet::default(),
             names,
             drafts: FxHashMap::default(),
-            linked: FxHashMap::default(),
+            links: Links::default(),
             unlinked: FxHashMap::default(),
             revoked: RoaringBitmap::new(),
+            groups: FxHashSet::default(),
+            touched: Vec::new(),
             marked,
         }
     }
@@ -89,15 +98,15 @@ impl Membership {
     /// Bytes that the view takes for devices that were ever trusted, without what the allocator adds.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.fleet.index().size_bytes()
-            + self.linked.capacity() * (size_of::<(DirectoryDeviceId, u32)>() + 1)
-            + self.revoked.serialized_size()
+        self.fleet.index().size_bytes() + self.links.size_bytes() + self.revoked.serialized_size()
     }
 
     fn registration_changed(&mut self, event: &Envelope) -> Result<(), FoldError> {
         let damaged = |reason| FoldError::new(event, reason);
         let Some(change) = Registration::decode(event).map_err(damaged)? else { return Ok(()) };
         let device = DeviceId::from_uuid(event.stream.id);
+        let known = self.fleet.index().ordinal(device);
+        self.touched.extend(known.map(Key::Device));
         match change {
             RegistrationEvent::TrustEstablished { proven, .. } => {
                 let ordinal = self.admit(device);
@@ -106,18 +115,18 @@ impl Membership {
                 self.fleet.set_present(ordinal, true);
             }
             RegistrationEvent::RegistrationPromoted(proven) => {
-                if let Some(ordinal) = self.fleet.index().ordinal(device) {
+                if let Some(ordinal) = known {
                     self.registered(event.stream.tenant, ordinal, Some(&proven));
                 }
             }
             RegistrationEvent::RegistrationRemoved(_) => {
-                if let Some(ordinal) = self.fleet.index().ordinal(device) {
+                if let Some(ordinal) = known {
                     self.fleet.set_present(ordinal, false);
                 }
             }
             RegistrationEvent::TrustRevoked { .. }
             | RegistrationEvent::CloneResolved { resolution: Resolution::Reissue, .. } => {
-                if let Some(ordinal) = self.fleet.index().ordinal(device) {
+                if let Some(ordinal) = known {
                     self.revoked.insert(ordinal);
                     self.enable(ordinal);
                 }
@@ -133,6 +142,7 @@ impl Membership {
     /// A device's ordinal; the next one, with what enroll told of it, for a device that has none.
     fn admit(&mut self, device: DeviceId) -> u32 {
         let ordinal = self.fleet.admit(device);
+        self.touched.extend([Key::Device(ordinal), Key::Draft(device)]);
         for (property, attribute) in self.drafts.remove(&device).unwrap_or_default() {
             self.fleet.tell(ordinal, property, attribute.as_ref());
         }
@@ -143,6 +153,8 @@ impl Membership {
         let damaged = |reason| FoldError::new(event, reason);
         let Some(change) = Group::decode(event).map_err(damaged)? else { return Ok(()) };
         let id = GroupId::from_uuid(event.stream.id);
+        self.touched.push(Key::Group(id));
+        self.groups.insert(id);
         match change {
             GroupEvent::Defined { rule: None, .. } => {}
             GroupEvent::Defined { rule: Some(rule), .. } | GroupEvent::RuleChanged { rule } => {
@@ -153,7 +165,10 @@ impl Membership {
             GroupEvent::MembershipChanged { added, removed, at: _ } => {
                 self.fleet.members_changed(id, &added, &removed);
             }
-            GroupEvent::Deleted => self.fleet.forget(id),
+            GroupEvent::Deleted => {
+                self.groups.remove(&id);
+                self.fleet.forget(id);
+            }
         }
         Ok(())
     }
@@ -164,11 +179,11 @@ impl View for Membership {
     const CONTRACT: u32 = 1;
     const SOURCES: &'static [Service] = &[Service::Enroll, Service::Identity];
 
-    fn apply(&mut self, event: &Envelope, _dirty: &mut Dirty) -> Result<(), FoldError> {
+    fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         if self.marked.is_followed() {
             self.fleet.follow();
         }
-        match event.stream.aggregate {
+        let folded = match event.stream.aggregate {
             Aggregate::Enrollment => self.enrollment_changed(event),
             Aggregate::Registration => self.registration_changed(event),
             Aggregate::DirectoryDevice => self.directory_told(event),
@@ -182,20 +197,24 @@ impl View for Membership {
             | Aggregate::TrustAnchor
             | Aggregate::Session
             | Aggregate::Presence => Ok(()),
-        }
+        };
+        self.touched.drain(..).for_each(|key| key.with_bytes(|key| dirty.mark(key)));
+        folded
     }
 
     fn settle(&mut self, _positions: &Positions, _dirty: &mut Dirty) {
         self.marked.add(self.fleet.take_marks());
     }
 
-    fn row_keys(&self, _row: &mut dyn FnMut(&[u8])) {}
-
-    fn encode_row(&self, _key: &[u8]) -> Option<Vec<u8>> {
-        None
+    fn row_keys(&self, row: &mut dyn FnMut(&[u8])) {
+        self.keys(&mut |key| key.with_bytes(&mut *row));
     }
 
-    fn load_row(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), String> {
-        Err("this view keeps no rows".to_owned())
+    fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.encode(Key::read(key)?)
+    }
+
+    fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        self.load(Key::read(key).ok_or("not the key of a row")?, value)
     }
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use muster_errors::ErrorCode;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::{Dirty, View as _};
+use muster_eventlog::{Delivery, Envelope};
 use muster_identity::commands::{Answer, Commands};
 use muster_identity::domain::group::Verdict;
+use muster_identity::projection::Membership;
 use muster_identity::wire::{bitmap, kind};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as pb;
@@ -311,7 +314,7 @@ async fn many_devices_that_leave_make_one_event_and_a_restart_makes_none() {
     }
     let name = defined(&server, "Linux", LINUX).await;
     assert_eq!(members(&server, &name).await.len(), 20);
-    let changes = |events: &[muster_eventlog::Envelope]| -> Vec<_> {
+    let changes = |events: &[Envelope]| -> Vec<_> {
         let changes = events.iter().filter(|event| event.kind.as_str() == kind::MEMBERSHIP_CHANGED);
         changes
             .map(|event| pb::GroupMembershipChanged::decode(&event.payload[..]).expect("readable"))
@@ -408,6 +411,7 @@ async fn membership_is_the_same_for_all_who_fold_it_whatever_happened() {
                 }
             }
         }
+        rows_are_the_same_however_folded(&server).await;
         for name in &names {
             let shown = members(&server, name).await;
             assert_eq!(folded(&server, name).await, shown, "seed {seed}: {name} as others fold it");
@@ -430,6 +434,45 @@ async fn membership_is_the_same_for_all_who_fold_it_whatever_happened() {
             }
         }
     }
+}
+
+/// The view has the same rows whichever log comes first, and after they were taken back from the store at any place.
+async fn rows_are_the_same_however_folded(server: &TestServer) {
+    let identity = server.envelopes().await;
+    let mut enroll = Vec::new();
+    let mut subscription = server.log.subscribe(Service::Enroll, 0).await.expect("a log");
+    while let Some(Delivery::Events(events)) = subscription.next().await.expect("a log") {
+        enroll.extend(events);
+    }
+    let fold = |view: &mut Membership, events: &mut dyn Iterator<Item = &Envelope>| {
+        let mut dirty = Dirty::everything();
+        events.for_each(|event| view.apply(event, &mut dirty).expect("folded"));
+    };
+    let fresh = || Membership::new(Arc::default());
+    let (mut one, mut other) = (fresh(), fresh());
+    fold(&mut one, &mut enroll.iter().chain(&identity));
+    fold(&mut other, &mut identity.iter().chain(&enroll));
+    assert_eq!(rows(&one), rows(&other));
+
+    let mut stored = fresh();
+    let half = identity.len() / 2;
+    fold(&mut stored, &mut enroll.iter().chain(&identity[..half]));
+    let mut loaded = fresh();
+    for (key, value) in rows(&stored) {
+        loaded.load_row(&key, &value).expect("it was stored");
+    }
+    assert_eq!(rows(&loaded), rows(&stored));
+    fold(&mut loaded, &mut identity[half..].iter());
+    assert_eq!(rows(&loaded), rows(&one));
+}
+
+/// In key order, as a store gives them back.
+fn rows(view: &Membership) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    view.row_keys(&mut |key| {
+        assert!(rows.insert(key.to_vec(), view.encode_row(key).expect("it is there")).is_none());
+    });
+    rows
 }
 
 /// Numbers of the devices in a group, from the log alone, as other services fold it.

@@ -155,6 +155,24 @@ impl Index {
         self.directory[property.index()].cell(ordinal).attribute()
     }
 
+    /// Whether the device itself or a service tells of a property.
+    #[must_use]
+    pub fn is_own(property: Property) -> bool {
+        matches!(source(property), Source::Own | Source::OwnFirst)
+    }
+
+    /// What the device itself or a service told of a property; `None` is absent.
+    #[must_use]
+    pub fn told(&self, ordinal: u32, property: Property) -> Option<Attribute> {
+        self.own[property.index()].cell(ordinal).attribute()
+    }
+
+    /// The members of a static group.
+    #[must_use]
+    pub fn members(&self, group: GroupId) -> Option<&RoaringBitmap> {
+        self.groups.get(&*group.to_string())
+    }
+
     /// The members of a static group, to change them.
     pub fn members_mut(&mut self, group: GroupId) -> &mut RoaringBitmap {
         self.groups.entry(group.to_string().into()).or_default()

@@ -10,6 +10,7 @@ use crate::domain::directory_device::{DirectoryDevice, Event};
 use crate::domain::membership::directory;
 use crate::domain::registration::Proven;
 use crate::domain::rule::{Attribute, Property};
+use crate::store::membership::Key;
 
 /// What a registration in a directory begins with; the directory's id follows, in lower case.
 const BY_DIRECTORY: &str = "directory:";
@@ -23,16 +24,20 @@ impl Membership {
             Some(Event::Removed) => None,
             Some(Event::MatchAmbiguous(_)) | None => return Ok(()),
         };
-        match (self.linked.get(&id), told) {
-            (Some(ordinal), told) => self.put(*ordinal, told),
-            (None, Some(told)) => {
-                self.unlinked.insert(id, told);
-            }
-            (None, None) => {
-                self.unlinked.remove(&id);
-            }
+        match (self.links.find(id), told) {
+            (Some(ordinal), told) => self.put(ordinal, told),
+            (None, told) => self.keep(id, told),
         }
         Ok(())
+    }
+
+    /// Keeps what a directory tells of a device that none here is.
+    fn keep(&mut self, id: DirectoryDeviceId, told: Option<Box<[(Property, Attribute)]>>) {
+        match told {
+            Some(told) => self.unlinked.insert(id, told),
+            None => self.unlinked.remove(&id),
+        };
+        self.touched.push(Key::Record(id));
     }
 
     /// Notes what a device's registration rests on.
@@ -47,9 +52,7 @@ impl Membership {
             self.enable(ordinal);
             return;
         }
-        if let Some(Attribute::Text(id)) = before {
-            self.unlink(DirectoryDeviceId::of(tenant, &id), ordinal);
-        }
+        self.unlink(ordinal);
         self.fleet.tell_by_directory(ordinal, self.names.device_id, device_id.as_ref());
         if let Some(id) = in_directory {
             self.link(DirectoryDeviceId::of(tenant, id), ordinal);
@@ -60,32 +63,33 @@ impl Membership {
 
     /// Lets a device have what its directory tells. One that had it before, and was removed, has it no longer.
     fn link(&mut self, id: DirectoryDeviceId, ordinal: u32) {
-        if let Some(other) = self.linked.get(&id).copied() {
-            self.unlink(id, other);
+        if let Some(other) = self.links.find(id) {
+            self.unlink(other);
             self.fleet.tell_by_directory(other, self.names.device_id, None);
         }
-        self.linked.insert(id, ordinal);
+        self.links.insert(id, ordinal);
         let told = self.unlinked.remove(&id);
+        self.touched.push(Key::Record(id));
         self.put(ordinal, told);
     }
 
     /// Takes from a device what its directory told, and keeps that for whoever is next.
-    fn unlink(&mut self, id: DirectoryDeviceId, ordinal: u32) {
-        if self.linked.get(&id) != Some(&ordinal) {
-            return;
-        }
-        self.linked.remove(&id);
+    fn unlink(&mut self, ordinal: u32) {
+        let Some(id) = self.links.get(ordinal) else { return };
+        self.links.remove(ordinal);
         if !self.fleet.index().is_untold(ordinal) {
             let told = tellable().filter_map(|property| {
                 Some((property, self.fleet.index().told_by_directory(ordinal, property)?))
             });
-            self.unlinked.insert(id, told.collect());
+            let told = told.collect();
+            self.keep(id, Some(told));
         }
         self.put(ordinal, Some(Box::default()));
     }
 
     /// Puts what a directory tells in the place of what it told; none when it has not told of the device.
     fn put(&mut self, ordinal: u32, told: Option<Box<[(Property, Attribute)]>>) {
+        self.touched.push(Key::Device(ordinal));
         self.fleet.set_untold(ordinal, told.is_none());
         let told = told.unwrap_or_default();
         for property in tellable() {
@@ -113,6 +117,7 @@ impl Membership {
     }
 }
 
-fn tellable() -> impl Iterator<Item = Property> {
+/// Properties that a directory may tell.
+pub(super) fn tellable() -> impl Iterator<Item = Property> {
     Property::all().filter(|property| directory::may_tell(*property))
 }

@@ -9,6 +9,7 @@ use muster_types::{DeviceId, EnrollmentCode};
 
 use super::{Membership, named};
 use crate::domain::rule::{Attribute, Property};
+use crate::store::membership::Key;
 use crate::wire::{self, kind, survey};
 
 impl Membership {
@@ -90,9 +91,13 @@ impl Membership {
 
     fn tell(&mut self, device: DeviceId, property: Property, attribute: Option<Attribute>) {
         match self.fleet.index().ordinal(device) {
-            Some(ordinal) => self.fleet.tell(ordinal, property, attribute.as_ref()),
+            Some(ordinal) => {
+                self.fleet.tell(ordinal, property, attribute.as_ref());
+                self.touched.push(Key::Device(ordinal));
+            }
             None => {
                 self.drafts.entry(device).or_default().insert(property, attribute);
+                self.touched.push(Key::Draft(device));
             }
         }
     }
