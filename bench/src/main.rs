@@ -6,6 +6,7 @@ mod checkin;
 mod convergence;
 mod events;
 mod fleet;
+mod groups;
 mod inventory;
 mod jetstream;
 mod measure;
@@ -38,6 +39,18 @@ enum Bench {
     Redecide,
     /// Memory of a device in enroll's view
     Memory,
+    /// Memory of a device in the index that rules are asked of
+    GroupsMemory,
+    /// 100 rules over 1,000,000 devices, against bare roaring set algebra of the same sets
+    GroupsAlgebra,
+    /// 100 rules over 1,000,000 devices, against a loop over structs
+    GroupsNaive,
+    /// Changes of a device with 1,000 groups
+    GroupsChanges,
+    /// From a device's event to the event of the group, with 1,000 groups
+    GroupsLatency,
+    /// Deleting 10,000 devices, until they have left 1,000 groups
+    GroupsDelete,
 }
 
 #[derive(Debug, Parser)]
@@ -65,6 +78,12 @@ fn main() -> anyhow::Result<()> {
         Bench::Convergence,
         Bench::Onboard,
         Bench::Redecide,
+        Bench::GroupsMemory,
+        Bench::GroupsAlgebra,
+        Bench::GroupsNaive,
+        Bench::GroupsChanges,
+        Bench::GroupsLatency,
+        Bench::GroupsDelete,
     ];
     let mut missed = 0;
     for bench in all.into_iter().filter(|bench| benches.is_empty() || benches.contains(bench)) {
@@ -78,6 +97,12 @@ fn main() -> anyhow::Result<()> {
                 Bench::Onboard => onboard::run(rounds).await,
                 Bench::Redecide => inventory::redecide(rounds),
                 Bench::Memory => inventory::memory(),
+                Bench::GroupsMemory => groups::memory(),
+                Bench::GroupsAlgebra => groups::algebra(rounds),
+                Bench::GroupsNaive => groups::naive(rounds),
+                Bench::GroupsChanges => groups::changes(rounds),
+                Bench::GroupsLatency => groups::latency().await,
+                Bench::GroupsDelete => groups::delete().await,
             }
         })?;
         println!("{row}");

@@ -75,11 +75,7 @@ impl Data {
     pub fn print(&self, format: Format) -> Result<(), Fault> {
         match format {
             Format::Json => print_json(&self.value()),
-            Format::Yaml => {
-                print_text(&serde_saphyr::to_string(&self.value()).map_err(|error| {
-                    Fault::new(ErrorCode::Internal, format!("cannot write YAML: {error}"))
-                })?)
-            }
+            Format::Yaml => print_yaml(&self.value()),
             Format::Name => {
                 let names: Vec<_> = self.items.iter().filter_map(|item| item["name"].as_str()).collect();
                 print_text(&names.join("\n"))
@@ -162,6 +158,16 @@ fn to_the_second(text: &str) -> String {
 /// When stdout is closed.
 pub fn print_json(value: &Value) -> Result<(), Fault> {
     print_text(&format!("{value:#}"))
+}
+
+/// Prints a value as YAML.
+///
+/// # Errors
+/// When stdout is closed.
+pub fn print_yaml(value: &Value) -> Result<(), Fault> {
+    let text = serde_saphyr::to_string(value)
+        .map_err(|error| Fault::new(ErrorCode::Internal, format!("cannot write YAML: {error}")))?;
+    print_text(&text)
 }
 
 /// Prints text to stdout with a line end, unless it is empty.

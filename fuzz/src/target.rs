@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod csr;
 pub(crate) mod facts;
 pub(crate) mod filter;
+pub(crate) mod rule;
 pub(crate) mod token;
 #[cfg(feature = "tpm")]
 pub(crate) mod tpm;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a deployment that cannot be set up fails its test")]
 
 mod deployment;
+mod dynamic_groups;
 mod lifecycle;
 mod quickstart;
 mod refusals;

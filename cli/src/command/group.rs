@@ -1,17 +1,21 @@
 //! `muster group`.
 
+mod rules;
+mod test_rule;
+mod verdict;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::identity::v1::{
-    CreateGroupRequest, GetGroupRequest, Group, GroupKind, ListGroupMembersRequest, ListGroupsRequest,
-    ModifyGroupMembersRequest,
+    CreateGroupRequest, DeleteGroupRequest, GetGroupRequest, Group, GroupKind, ListGroupMembersRequest,
+    ListGroupsRequest, ModifyGroupMembersRequest,
 };
 use serde_json::json;
 
 use crate::connect::{Api, once, request_id};
-use crate::flags::{Output, Page, Target};
+use crate::flags::{Output, Page, Target, Write};
 use crate::output::Data;
 use crate::view;
 
@@ -21,10 +25,16 @@ pub enum Command {
     /// Define a group
     Create {
         /// Name for people, unique in the tenant
-        #[arg(long)]
-        name: String,
-        /// Its devices are named by hand (the only kind so far)
-        #[arg(long = "static", default_value_t = true)]
+        #[arg(required_unless_present = "named")]
+        name: Option<String>,
+        /// The same, as an option
+        #[arg(long = "name", value_name = "NAME", hide = true, conflicts_with = "name")]
+        named: Option<String>,
+        /// A rule finds its devices, for example 'device.deviceOSType -eq "Linux"'
+        #[arg(long, conflicts_with = "fixed")]
+        rule: Option<String>,
+        /// Its devices are named by hand [default]
+        #[arg(long = "static")]
         fixed: bool,
         /// Only check; change nothing
         #[arg(long)]
@@ -64,6 +74,9 @@ pub enum Command {
     Members {
         /// The group's id or name
         group: String,
+        /// List the devices of which the rule cannot say whether they are in, and what is missing of each
+        #[arg(long)]
+        unknown: bool,
         /// Which page
         #[command(flatten)]
         page: Page,
@@ -78,6 +91,25 @@ pub enum Command {
     Add(Change),
     /// Remove devices from a static group
     Remove(Change),
+    /// Change the rule of a dynamic group
+    EditRule(rules::EditRule),
+    /// Delete a group: its members leave it, and policies assigned to it reach them no longer
+    Delete {
+        /// The group's id or name
+        group: String,
+        /// Etag the group must still have
+        #[arg(long, default_value = "")]
+        etag: String,
+        /// How to call
+        #[command(flatten)]
+        write: Write,
+    },
+    /// Say how many devices a rule would let in, and which for example
+    Preview(rules::Preview),
+    /// Say why a device is in a dynamic group or out of it
+    Explain(rules::Explain),
+    /// Say whether a rule lets a made-up device in, and why (offline)
+    TestRule(test_rule::Options),
 }
 
 /// A change of a group's devices.
@@ -110,9 +142,15 @@ pub struct Change {
 /// The call's fault.
 pub async fn run(command: Command) -> Result<(), Fault> {
     match command {
-        Command::Create { name, fixed: _, dry_run, target, output } => {
+        Command::Create { name, named, rule, fixed: _, dry_run, target, output } => {
             let api = Api::connect(&target)?;
-            let group = Group { display_name: name, kind: GroupKind::Static.into(), ..Group::default() };
+            let kind = if rule.is_some() { GroupKind::Dynamic } else { GroupKind::Static };
+            let group = Group {
+                display_name: name.or(named).unwrap_or_default(),
+                kind: kind.into(),
+                rule: rule.unwrap_or_default(),
+                ..Group::default()
+            };
             let request = CreateGroupRequest {
                 parent: api.parent(),
                 group: Some(group),
@@ -137,22 +175,43 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             let api = Api::connect(&target)?;
             let name = api.group(&group).await?;
             let group = api.call(api.groups().get_group(GetGroupRequest { name })).await?;
-            Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
+            Data::one(view::identity::group(&group), view::identity::GROUP_DETAIL).print(output.format)
         }
-        Command::Members { group, page, target, output } => {
+        Command::Members { group, unknown, page, target, output } => {
             let api = Api::connect(&target)?;
             let request = ListGroupMembersRequest {
                 name: api.group(&group).await?,
                 page_size: page.page_size,
                 page_token: page.page_token,
+                unknown_only: unknown,
             };
             let reply = api.call(api.groups().list_group_members(request)).await?;
+            if unknown {
+                let items = reply.unknown_devices.iter().map(rules::unknown).collect();
+                let columns = &[("device", "/id"), ("missing", "/missing")];
+                return Data::list("devices", items, reply.next_page_token, columns).print(output.format);
+            }
             let items =
                 reply.devices.iter().map(|name| json!({"name": name, "id": view::id(name)})).collect();
             Data::list("devices", items, reply.next_page_token, &[("device", "/id")]).print(output.format)
         }
         Command::Add(change) => modify(change, true).await,
         Command::Remove(change) => modify(change, false).await,
+        Command::EditRule(edit) => rules::edit(edit).await,
+        Command::Delete { group, etag, write: Write { dry_run, target, output } } => {
+            let api = Api::connect(&target)?;
+            let request = DeleteGroupRequest {
+                name: api.group(&group).await?,
+                etag,
+                request_id: request_id(),
+                validate_only: dry_run,
+            };
+            let group = api.call(api.groups().delete_group(once(request))).await?;
+            Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
+        }
+        Command::Preview(preview) => rules::preview(preview).await,
+        Command::Explain(explain) => rules::explain(explain).await,
+        Command::TestRule(options) => test_rule::run(&options),
     }
 }
 

@@ -11,7 +11,24 @@ pub const GROUP: &[(&str, &str)] = &[
     ("name", "/display_name"),
     ("kind", "/kind"),
     ("members", "/member_count"),
+    ("unknown", "/processing/unknown_count"),
     ("changed", "/membership_change_time"),
+    ("evaluated", "/processing/evaluate_time"),
+];
+
+/// Rows of a group shown alone.
+pub const GROUP_DETAIL: &[(&str, &str)] = &[
+    ("group", "/id"),
+    ("name", "/display_name"),
+    ("kind", "/kind"),
+    ("rule", "/rule"),
+    ("members", "/member_count"),
+    ("unknown", "/processing/unknown_count"),
+    ("changed", "/membership_change_time"),
+    ("evaluated", "/processing/evaluate_time"),
+    ("follows to", "/processing/position"),
+    ("defined", "/create_time"),
+    ("etag", "/etag"),
 ];
 
 /// A group.
@@ -22,7 +39,13 @@ pub fn group(group: &pb::Group) -> Value {
         "id": id(&group.name),
         "display_name": group.display_name,
         "kind": word(group.kind().as_str_name(), "GROUP_KIND_"),
+        "rule": group.rule,
         "member_count": group.member_count,
+        "processing": group.processing.as_ref().map(|processing| json!({
+            "evaluate_time": time(processing.evaluate_time),
+            "position": processing.position,
+            "unknown_count": processing.unknown_count,
+        })),
         "create_time": time(group.create_time),
         "membership_change_time": time(group.membership_change_time),
         "etag": group.etag,

@@ -148,6 +148,14 @@ codes! {
 
     /// No such group.
     GroupUnknown = "GROUP_UNKNOWN", NotFound, Never, None;
+    /// The rule of a dynamic group does not hold.
+    RuleInvalid = "RULE_INVALID", InvalidArgument, Never, None;
+    /// The tenant has as many groups of this kind as it may have.
+    GroupLimit = "GROUP_LIMIT", ResourceExhausted, Never, None;
+    /// A group cannot be in a group.
+    GroupNested = "GROUP_NESTED", InvalidArgument, Never, None;
+    /// Groups of this kind do not take such a change.
+    GroupKindMismatch = "GROUP_KIND_MISMATCH", FailedPrecondition, Never, None;
     /// The name is in use in this tenant.
     NameTaken = "NAME_TAKEN", AlreadyExists, Never, None;
     /// The resource moved on since it was read.

@@ -51,6 +51,11 @@ fn any_bundle_is_refused_or_round_trips() {
 }
 
 #[test]
+fn any_rule_is_refused_with_a_place_or_says_the_same_in_three_ways() {
+    smoke("rule");
+}
+
+#[test]
 #[cfg(feature = "tpm")]
 fn no_structure_of_a_tpm_passes_for_another() {
     smoke("tpm");
@@ -68,6 +73,6 @@ fn most_seeds_are_good() {
 
 #[test]
 fn every_target_is_tried_here() {
-    let tried = ["facts", "csr", "chain", "filter", "token", "bundle", "tpm"];
+    let tried = ["facts", "csr", "chain", "filter", "token", "bundle", "rule", "tpm"];
     assert!(muster_fuzz::TARGETS.iter().all(|target| tried.contains(&target.name)));
 }

@@ -21,7 +21,7 @@ use crate::domain::trust_anchor::TrustAnchor;
 use crate::error::Unseen;
 use crate::queries::Queries;
 
-pub use group::{DefineGroup, ModifyMembers, group_id};
+pub use group::{Answer, ChangeRule, DefineGroup, ModifyMembers, Written, group_id};
 pub use registration::Merge;
 
 /// On whose behalf a command is, and of which request it is a part.
@@ -77,7 +77,7 @@ pub struct Commands {
     naming: Mutex<()>,
     /// Held while a full registration is looked up and given to a device: each is of one device.
     registering: Mutex<()>,
-    /// Held for reading while devices are let into groups, and for writing while one is taken out of all: none comes into
+    /// Held for reading while devices are let into groups, and for writing while some are taken out of all: none comes into
     /// a group after it was removed.
     membership: RwLock<()>,
 }

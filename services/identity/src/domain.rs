@@ -3,6 +3,7 @@
 pub mod directory_device;
 pub mod group;
 pub mod matching;
+pub mod membership;
 pub mod registration;
 pub mod rule;
 pub mod trust_anchor;

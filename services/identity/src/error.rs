@@ -11,6 +11,7 @@ use tonic::Status;
 use tracing::error;
 
 use crate::domain::registration::Removal;
+use crate::domain::rule::RuleError;
 use crate::domain::{group, registration};
 
 /// Why the service cannot be built.
@@ -107,8 +108,27 @@ impl From<group::Error> for Fault {
             Error::RequestReused { display_name } => {
                 Self::new(ErrorCode::RequestIdReused, message).with("display_name", display_name)
             }
+            Error::Rule(error) => Self::from(error),
+            Error::Nested { group } => Self::new(ErrorCode::GroupNested, message).with("group", group),
+            Error::SourceUnknown { group } => {
+                Self::new(ErrorCode::GroupUnknown, message).with("group", group)
+            }
+            Error::Limit { limit } => Self::new(ErrorCode::GroupLimit, message).with("limit", limit),
+            Error::Dynamic | Error::Static => Self::new(ErrorCode::GroupKindMismatch, message),
             Error::Contradiction { .. } => Self::invalid_field("remove_devices", message),
             Error::Moved { .. } => Self::new(ErrorCode::EtagMismatch, message),
         }
+    }
+}
+
+impl From<RuleError> for Fault {
+    fn from(error: RuleError) -> Self {
+        let text = error.to_string();
+        let RuleError { kind, message: _, offset, length, hint } = error;
+        let fault = Self::new(ErrorCode::RuleInvalid, text)
+            .with("kind", kind)
+            .with("offset", offset)
+            .with("length", length);
+        hint.map_or(fault.clone(), |hint| fault.with("hint", hint))
     }
 }

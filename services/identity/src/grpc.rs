@@ -32,6 +32,7 @@ use crate::domain::group::Group;
 use crate::error::status;
 use crate::issuing::Issuing;
 use crate::metrics::IdentityMetrics;
+use crate::process_manager::membership::Ages;
 use crate::projection::groups::GroupRow;
 use crate::proof::Proofs;
 use crate::queries::Queries;
@@ -50,6 +51,8 @@ pub struct Grpc {
     pub proofs: Proofs,
     /// What takes attestations, if this build does.
     pub attestations: Option<Arc<Attestations>>,
+    /// How far groups follow what is known of devices.
+    pub ages: Ages,
     /// How many renewals are let in.
     pub renewals: Renewals,
     /// Numbers.
@@ -91,7 +94,7 @@ impl Grpc {
     }
 
     fn group(&self, id: GroupId, group: &Group) -> Result<pb::Group, Fault> {
-        let defined = group.defined().ok_or(crate::domain::group::Error::Unknown)?;
+        let defined = group.ever_defined().ok_or(crate::domain::group::Error::Unknown)?;
         Ok(convert::group(self.tenant, id, defined))
     }
 }

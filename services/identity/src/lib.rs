@@ -40,7 +40,9 @@ use issuing::Issuing;
 use metrics::IdentityMetrics;
 use process_manager::ProcessManager;
 use process_manager::matching::Matching;
-use projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
+use process_manager::membership::{Ages, Following};
+use projection::membership::Marked;
+use projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
 use proof::Proofs;
 use queries::Queries;
 
@@ -59,18 +61,25 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let trust_anchors = deps.follow(TrustAnchors::default);
     let directory = deps.follow(Directory::default);
     let hardware = deps.follow(Hardware::default);
+    let marked = Arc::new(Marked::default());
+    let membership = {
+        let marked = marked.clone();
+        deps.follow(move || Membership::new(marked.clone()))
+    };
     let readiness = {
         let (registrations, groups) = (registrations.clone(), groups.clone());
         let (anchors, directory, hardware) = (trust_anchors.clone(), directory.clone(), hardware.clone());
+        let membership = membership.clone();
         Readiness::always()
             .view(Registrations::NAME, move || registrations.progress())
             .view(Groups::NAME, move || groups.progress())
             .view(TrustAnchors::NAME, move || anchors.progress())
             .view(Directory::NAME, move || directory.progress())
             .view(Hardware::NAME, move || hardware.progress())
+            .view(Membership::NAME, move || membership.progress())
     };
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
-    let queries = Queries::new(registrations, groups, trust_anchors, directory, hardware);
+    let queries = Queries::new(registrations, groups, trust_anchors, directory, hardware, membership);
     let metrics = IdentityMetrics::register(&deps.metrics);
     metrics::standings::count(&deps.metrics, queries.clone());
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
@@ -81,6 +90,16 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
         Matching { commands: commands.clone(), queries: queries.clone(), metrics: metrics.clone() };
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
     deps.tasks.spawn("identity directory matching", matching.run(log, kv, stopping));
+    let ages = Ages::default();
+    let following = Following {
+        tenant: deps.tenant,
+        commands: commands.clone(),
+        queries: queries.clone(),
+        marked,
+        ages: ages.clone(),
+        metrics: metrics.clone(),
+    };
+    deps.tasks.spawn("identity membership", following.run(deps.tasks.stopping().clone()));
     let attestations = Attestations::of_this_build();
     let grpc = Grpc {
         tenant: deps.tenant,
@@ -90,6 +109,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
         queries,
         issuing,
         renewals: Renewals::default(),
+        ages,
         metrics,
     };
     Ok(ServiceParts { service: Service::Identity, routes: grpc.routes(), readiness })

@@ -1,10 +1,11 @@
-//! What identity does because of events: a device that enroll deleted or offboarded is no longer registered; one that was
-//! removed leaves its groups; two sessions that policy saw make a suspicion.
+//! What identity does because of events: a device that enroll deleted or offboarded is no longer registered; two sessions
+//! that policy saw make a suspicion. What follows for groups is the business of [`membership`].
 //!
 //! Removing a device here makes enroll delete it, which comes back here and finds nothing to do: no echo. Each reaction is
 //! harmless when it is told again, also much later, when the device is back.
 
 pub mod matching;
+pub mod membership;
 
 use std::sync::Arc;
 
@@ -37,8 +38,6 @@ pub enum Reaction {
         /// Boot ids of the two.
         boot_ids: Vec<[u8; 16]>,
     },
-    /// Take the device out of its groups.
-    LeaveGroups,
 }
 
 /// What an event asks of this service. Pure.
@@ -53,7 +52,6 @@ pub fn react(event: &Envelope) -> Result<Option<Reaction>, String> {
             let DuplicateSessionsObserved { boot_ids } = wire::decoded(&event.payload)?;
             Reaction::Suspect { boot_ids: wire::boot_ids(boot_ids)? }
         }
-        wire::kind::REGISTRATION_REMOVED => Reaction::LeaveGroups,
         _ => return Ok(None),
     }))
 }
@@ -71,7 +69,7 @@ pub struct ProcessManager {
 impl ProcessManager {
     /// Follows the logs and does what events ask for, until the process stops.
     pub async fn run(self, log: SharedLog, kv: Arc<dyn Kv>, stopping: CancellationToken) {
-        const SOURCES: &[Service] = &[Service::Enroll, Service::Identity, Service::Policy];
+        const SOURCES: &[Service] = &[Service::Enroll, Service::Policy];
         let this = &self;
         react::follow(log, kv, NAME, SOURCES, |event| this.handle(event), stopping.cancelled()).await;
     }
@@ -85,7 +83,6 @@ impl ProcessManager {
             Ok(None) => Ok(()),
             Ok(Some(Reaction::Remove(removal))) => self.remove(&event, removal).await,
             Ok(Some(Reaction::Suspect { boot_ids })) => self.suspect(&event, boot_ids).await,
-            Ok(Some(Reaction::LeaveGroups)) => self.leave_groups(&event).await,
             Err(reason) => {
                 let (service, position) = (event.stream.service(), event.position);
                 warn!(%service, position, reason, "passed over an event that cannot be read");
@@ -134,11 +131,5 @@ impl ProcessManager {
             Ok(_) | Err(ExecuteError::Refused(Error::Unknown)) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn leave_groups(&self, event: &Envelope) -> Result<(), Fault> {
-        let left = self.commands.leave_groups(event, &self.queries).await?;
-        (0..left).for_each(|_| self.metrics.membership_changed());
-        Ok(())
     }
 }

@@ -3,11 +3,13 @@
 pub mod directory;
 pub mod groups;
 pub mod hardware;
+pub mod membership;
 pub mod registrations;
 pub mod trust_anchors;
 
 pub use directory::Directory;
 pub use groups::Groups;
 pub use hardware::Hardware;
+pub use membership::Membership;
 pub use registrations::Registrations;
 pub use trust_anchors::TrustAnchors;

@@ -1,18 +1,27 @@
 //! The only reader: what the gRPC calls answer with, from the views.
 
 pub mod directory;
+pub mod preview;
 
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::project::{Behind, Projected};
+use muster_eventlog::project::{Behind, Progress, Projected, Reading};
 use muster_runtime::request::Page;
 use muster_types::{DeviceId, GroupId, Positions, Service, TenantId};
 use roaring::RoaringBitmap;
+use tokio::sync::watch;
 
+use crate::domain::group::{self, Verdict};
 use crate::domain::registration::{Kind, Standing};
+use crate::domain::rule::Rule;
 use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
-use crate::projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
+use crate::projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
+
+/// Most dynamic groups of a tenant.
+pub const DYNAMIC_GROUPS_MAX: usize = 15_000;
+/// Most dynamic groups of a tenant whose rules read `memberOf`.
+pub const MEMBER_OF_GROUPS_MAX: usize = 500;
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +53,7 @@ pub struct Queries {
     trust_anchors: Projected<TrustAnchors>,
     directory: Projected<Directory>,
     hardware: Projected<Hardware>,
+    membership: Projected<Membership>,
 }
 
 impl Queries {
@@ -55,8 +65,9 @@ impl Queries {
         trust_anchors: Projected<TrustAnchors>,
         directory: Projected<Directory>,
         hardware: Projected<Hardware>,
+        membership: Projected<Membership>,
     ) -> Self {
-        Self { registrations, groups, trust_anchors, directory, hardware }
+        Self { registrations, groups, trust_anchors, directory, hardware, membership }
     }
 
     /// Waits until all views have folded a position.
@@ -68,7 +79,8 @@ impl Queries {
         self.groups.wait_for(wanted).await?;
         self.trust_anchors.wait_for(wanted).await?;
         self.directory.wait_for(wanted).await?;
-        self.hardware.wait_for(wanted).await
+        self.hardware.wait_for(wanted).await?;
+        self.membership.wait_for(wanted).await
     }
 
     /// Waits until all views have folded all that is in the log now: for decisions that need to know everything.
@@ -100,11 +112,10 @@ impl Queries {
         devices.iter().map(ordinal).collect()
     }
 
-    /// The ordinal of a device that was removed, and did not come back.
+    /// Of some ordinals, those of devices that were removed, and did not come back.
     #[must_use]
-    pub fn ordinal_of_removed(&self, device: DeviceId) -> Option<u32> {
-        let registrations = self.registrations.read();
-        registrations.ordinal(device).filter(|ordinal| registrations.is_removed(*ordinal))
+    pub fn removed_among(&self, ordinals: &RoaringBitmap) -> RoaringBitmap {
+        self.registrations.read().removed() & ordinals
     }
 
     /// What is known of a device, with its ordinal, if it was ever trusted.
@@ -142,12 +153,45 @@ impl Queries {
         Rows::take(page.rows, rows.map(|(ordinal, row)| (ordinal, (ordinal, row.clone()))))
     }
 
-    /// The groups of a tenant that the device with an ordinal is in.
+    /// The groups of a tenant that any of some devices is in.
     #[must_use]
-    pub fn groups_of(&self, tenant: TenantId, ordinal: u32) -> Vec<GroupId> {
+    pub fn groups_with_any(&self, tenant: TenantId, ordinals: &RoaringBitmap) -> Vec<GroupId> {
         let groups = self.groups.read();
         let rows = groups.after(tenant, None);
-        rows.filter(|row| row.group.members.contains(ordinal)).map(|row| row.id).collect()
+        rows.filter(|row| !row.group.members.is_disjoint(ordinals)).map(|row| row.id).collect()
+    }
+
+    /// Whether a group is not yet what its rule says.
+    #[must_use]
+    pub fn differs(&self, group: GroupId, verdict: &Verdict) -> bool {
+        let Verdict { within, inside, unknown } = verdict;
+        let groups = self.groups.read();
+        groups.get(group).is_some_and(|row| {
+            let members = &row.group.members;
+            let out = |looked_at: &RoaringBitmap| !(looked_at - inside - unknown).is_empty();
+            !inside.is_subset(members)
+                || within.as_ref().map_or_else(|| out(members), |within| out(&(members & within)))
+        })
+    }
+
+    /// What is known of all devices, and the rules. Folding waits while it is held.
+    #[must_use]
+    pub fn membership(&self) -> Reading<'_, Membership> {
+        self.membership.read()
+    }
+
+    /// How far what is known of devices is folded.
+    #[must_use]
+    pub fn membership_progress(&self) -> watch::Receiver<Progress> {
+        self.membership.watch()
+    }
+
+    /// Waits until the groups show what was written at a position.
+    ///
+    /// # Errors
+    /// [`Behind`] when they did not in time.
+    pub async fn groups_reach(&self, position: u64) -> Result<(), Behind> {
+        self.groups.wait_for(&Positions::of(Service::Identity, position)).await
     }
 
     /// One group of a tenant.
@@ -160,6 +204,33 @@ impl Queries {
     #[must_use]
     pub fn group_named(&self, tenant: TenantId, name: &str) -> Option<GroupId> {
         self.groups.read().named(tenant, name)
+    }
+
+    /// Why other groups do not let a group have a rule: as a new dynamic group, or in the place of the rule of one.
+    #[must_use]
+    pub fn obstacle(&self, tenant: TenantId, rule: &Rule, replaced: Option<GroupId>) -> Option<group::Error> {
+        let groups = self.groups.read();
+        if replaced.is_none() && groups.dynamic_count(tenant) >= DYNAMIC_GROUPS_MAX {
+            return Some(group::Error::Limit { limit: DYNAMIC_GROUPS_MAX });
+        }
+        let sources = rule.source_groups();
+        let missing = |text: &str| {
+            let id = text.parse::<GroupId>().ok();
+            match id.and_then(|id| groups.get(id)).filter(|row| row.tenant == tenant) {
+                None => Some(group::Error::SourceUnknown { group: text.into() }),
+                Some(row) if row.group.rule.is_some() => Some(group::Error::Nested { group: row.id }),
+                Some(_) => None,
+            }
+        };
+        let unfit = sources.iter().find_map(|text| missing(text));
+        let many = || {
+            let others = groups.after(tenant, None).filter(|row| Some(row.id) != replaced);
+            let rules = others.filter_map(|row| Rule::parse(row.group.rule.as_deref()?).ok());
+            let count = rules.filter(|rule| !rule.source_groups().is_empty()).count();
+            let limit = MEMBER_OF_GROUPS_MAX;
+            (!sources.is_empty() && count >= limit).then_some(group::Error::Limit { limit })
+        };
+        unfit.or_else(many)
     }
 
     /// A tenant's groups, by name.

@@ -7,9 +7,11 @@
 //! | trust_anchors | `0x04`, trust anchor id | see [`trust_anchor`] |
 //! | directory | `0x05`, directory device id | see [`directory`] |
 //! | hardware | `0x06`, ordinal (32 bits, big-endian) | see [`hardware`] |
+//! | membership | `0x07` to `0x0a` | see [`membership`] |
 
 pub mod directory;
 pub mod hardware;
+pub mod membership;
 pub mod trust_anchor;
 
 use muster_types::{DeviceId, GroupId, Timestamp};
@@ -179,14 +181,17 @@ struct Row {
     create_micros: i64,
     #[prost(sint64, optional, tag = "6")]
     membership_change_micros: Option<i64>,
+    #[prost(string, optional, tag = "7")]
+    rule: Option<String>,
 }
 
 /// A group as a row.
 #[must_use]
 pub fn encode_group(row: &GroupRow) -> Vec<u8> {
     let GroupRow { tenant, id: _, group } = row;
-    let Defined { display_name, members, revision, create_time, membership_change_time } = group;
+    let Defined { display_name, rule, members, revision, create_time, membership_change_time } = group;
     let row = Row {
+        rule: rule.as_deref().map(str::to_owned),
         tenant: tenant.to_string(),
         display_name: display_name.clone(),
         members: wire::bitmap_bytes(members),
@@ -203,12 +208,13 @@ pub fn encode_group(row: &GroupRow) -> Vec<u8> {
 /// What is wrong with the row.
 pub fn decode_group(id: GroupId, value: &[u8]) -> Result<GroupRow, String> {
     let row = Row::decode(value).map_err(|error| error.to_string())?;
-    let Row { tenant, display_name, members, revision, create_micros, membership_change_micros } = row;
+    let Row { tenant, display_name, members, revision, create_micros, membership_change_micros, rule } = row;
     Ok(GroupRow {
         tenant: tenant.parse().map_err(|error: muster_types::name::InvalidTenant| error.to_string())?,
         id,
         group: Defined {
             display_name,
+            rule: rule.map(Into::into),
             members: wire::bitmap(&members)?,
             revision,
             create_time: Timestamp::from_micros(create_micros),

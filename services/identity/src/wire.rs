@@ -5,6 +5,7 @@
 pub(crate) mod directory_device;
 mod group;
 mod registration;
+pub mod survey;
 mod trust_anchor;
 
 use muster_eventlog::EventType;
@@ -36,6 +37,10 @@ pub mod kind {
     pub const GROUP_DEFINED: &str = "muster.identity.v1.GroupDefined";
     /// Devices came into or left a group.
     pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
+    /// The rule of a dynamic group changed.
+    pub const GROUP_RULE_CHANGED: &str = "muster.identity.v1.GroupRuleChanged";
+    /// A group was deleted.
+    pub const GROUP_DELETED: &str = "muster.identity.v1.GroupDeleted";
     /// A directory told of a device, or said something new.
     pub const DIRECTORY_DEVICE_UPSERTED: &str = "muster.identity.v1.DirectoryDeviceUpserted";
     /// A directory no longer has a device.
@@ -46,6 +51,22 @@ pub mod kind {
     pub const TRUST_ANCHOR_ADDED: &str = "muster.identity.v1.TrustAnchorAdded";
     /// An authority was removed.
     pub const TRUST_ANCHOR_REMOVED: &str = "muster.identity.v1.TrustAnchorRemoved";
+    /// Of enroll: a device came in.
+    pub const DEVICE_ONBOARDED: &str = "muster.enroll.v1.DeviceOnboarded";
+    /// Of enroll: what a device says of itself changed.
+    pub const FACTS_CHANGED: &str = "muster.enroll.v1.DeviceFactsChanged";
+    /// Of enroll: a device may be enrolled.
+    pub const ENROLLMENT_PERMITTED: &str = "muster.enroll.v1.EnrollmentPermitted";
+    /// Of enroll: a device is enrolled.
+    pub const ENROLLMENT_SUCCEEDED: &str = "muster.enroll.v1.EnrollmentSucceeded";
+    /// Of enroll: a device may not be managed by this channel.
+    pub const ENROLLMENT_REFUSED: &str = "muster.enroll.v1.EnrollmentRefused";
+    /// Of enroll: who manages a device changed.
+    pub const AUTHORITY_CHANGED: &str = "muster.enroll.v1.ManagementAuthorityChanged";
+    /// Of enroll: tags of a device changed.
+    pub const DEVICE_TAGGED: &str = "muster.enroll.v1.DeviceTagged";
+    /// Of enroll: an admin asked for a device's offboarding.
+    pub const OFFBOARDING_REQUESTED: &str = "muster.enroll.v1.DeviceOffboardingRequested";
     /// Of enroll: a device was deleted.
     pub const DEVICE_DELETED: &str = "muster.enroll.v1.DeviceDeleted";
     /// Of enroll: a device confirmed its offboarding.

@@ -62,6 +62,8 @@ pub mod kind {
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
     /// Identity: a group was defined.
     pub const GROUP_DEFINED: &str = "muster.identity.v1.GroupDefined";
+    /// Identity: a group was deleted.
+    pub const GROUP_DELETED: &str = "muster.identity.v1.GroupDeleted";
     /// Identity: devices came into or left a group.
     pub const MEMBERSHIP_CHANGED: &str = "muster.identity.v1.GroupMembershipChanged";
 }

@@ -1734,6 +1734,25 @@ pub struct Group {
     /// Changes with every change of the group.
     #[prost(string, tag = "7")]
     pub etag: ::prost::alloc::string::String,
+    /// The rule of a dynamic group, at most 3,072 characters; empty for a static one.
+    #[prost(string, tag = "8")]
+    pub rule: ::prost::alloc::string::String,
+    /// How far a dynamic group follows what is known of devices; not set for a static one. Output only.
+    #[prost(message, optional, tag = "9")]
+    pub processing: ::core::option::Option<GroupProcessing>,
+}
+/// How far a dynamic group follows what is known of devices.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupProcessing {
+    /// When the rule was last evaluated, for all devices or for those that had changed; not set before the first time.
+    #[prost(message, optional, tag = "1")]
+    pub evaluate_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Up to where in the log everything was taken into account, as a position token, for example `enroll:3,identity:7`.
+    #[prost(string, tag = "2")]
+    pub position: ::prost::alloc::string::String,
+    /// Of how many devices it is not known whether they are in: they keep the membership that they last had.
+    #[prost(uint32, tag = "3")]
+    pub unknown_count: u32,
 }
 /// A group to define.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1741,7 +1760,7 @@ pub struct CreateGroupRequest {
     /// The tenant, `tenants/{tenant}`.
     #[prost(string, tag = "1")]
     pub parent: ::prost::alloc::string::String,
-    /// The group: `display_name` and `kind` are read.
+    /// The group: `display_name`, `kind` and `rule` are read.
     #[prost(message, optional, tag = "2")]
     pub group: ::core::option::Option<Group>,
     /// UUID of this request; a repeat with the same id is the same request.
@@ -1815,9 +1834,12 @@ pub struct ListGroupMembersRequest {
     /// `next_page_token` of the page before.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// Only the devices of which it is not known whether the rule lets them in, with the reasons.
+    #[prost(bool, tag = "4")]
+    pub unknown_only: bool,
 }
 /// A page of members.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListGroupMembersResponse {
     /// Resource names of devices.
     #[prost(string, repeated, tag = "1")]
@@ -1825,6 +1847,133 @@ pub struct ListGroupMembersResponse {
     /// Token of the next page; empty on the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// With `unknown_only`: what is missing of each of the devices.
+    #[prost(message, repeated, tag = "3")]
+    pub unknown_devices: ::prost::alloc::vec::Vec<UnknownDevice>,
+}
+/// A device of which a rule cannot say whether it is in.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnknownDevice {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Properties that the rule needs and that were not collected.
+    #[prost(string, repeated, tag = "2")]
+    pub missing_properties: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A rule in the place of a group's present one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateGroupRuleRequest {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The rule, at most 3,072 characters.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// Etag the group must still have; empty means any.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+}
+/// Which group to delete.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteGroupRequest {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Etag the group must still have; empty means any.
+    #[prost(string, tag = "2")]
+    pub etag: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// A rule to try on the fleet.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreviewRuleRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// The rule, at most 3,072 characters.
+    #[prost(string, tag = "2")]
+    pub rule: ::prost::alloc::string::String,
+    /// Resource name of a device to explain the rule by; empty means none.
+    #[prost(string, tag = "3")]
+    pub device: ::prost::alloc::string::String,
+}
+/// Whom a rule would let in.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreviewRuleResponse {
+    /// How many devices would be in.
+    #[prost(uint32, tag = "1")]
+    pub in_count: u32,
+    /// How many would be out.
+    #[prost(uint32, tag = "2")]
+    pub out_count: u32,
+    /// Of how many it cannot be known.
+    #[prost(uint32, tag = "3")]
+    pub unknown_count: u32,
+    /// Resource names of some that would be in, at most 10.
+    #[prost(string, repeated, tag = "4")]
+    pub in_devices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Resource names of some that would be out, at most 10.
+    #[prost(string, repeated, tag = "5")]
+    pub out_devices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Some of which it cannot be known, at most 10.
+    #[prost(message, repeated, tag = "6")]
+    pub unknown_devices: ::prost::alloc::vec::Vec<UnknownDevice>,
+    /// What the rule says of the device asked for, if one was.
+    #[prost(message, optional, tag = "7")]
+    pub verdict: ::core::option::Option<DeviceVerdict>,
+    /// Up to where in the log everything was taken into account, as a position token.
+    #[prost(string, tag = "8")]
+    pub position: ::prost::alloc::string::String,
+}
+/// What a rule says of one device.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeviceVerdict {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Whether it is in; not set when that cannot be known.
+    #[prost(bool, optional, tag = "2")]
+    pub result: ::core::option::Option<bool>,
+    /// The verdict of each part of the rule, outer ones first.
+    #[prost(message, repeated, tag = "3")]
+    pub parts: ::prost::alloc::vec::Vec<RulePart>,
+}
+/// The verdict of a part of a rule.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RulePart {
+    /// The part as it was written.
+    #[prost(string, tag = "1")]
+    pub expression: ::prost::alloc::string::String,
+    /// How deep it stands in the rule; 0 is the rule itself.
+    #[prost(uint32, tag = "2")]
+    pub depth: u32,
+    /// Where it begins in the rule, in characters from 0.
+    #[prost(uint32, tag = "3")]
+    pub offset: u32,
+    /// How long it is, in characters.
+    #[prost(uint32, tag = "4")]
+    pub length: u32,
+    /// Whether it is true of the device; not set when that cannot be known.
+    #[prost(bool, optional, tag = "5")]
+    pub result: ::core::option::Option<bool>,
+    /// The property it tests; empty when it is made of other parts.
+    #[prost(string, tag = "6")]
+    pub property: ::prost::alloc::string::String,
+    /// What the device has of that property, in lower case; nothing when it is absent or was not collected.
+    #[prost(string, repeated, tag = "7")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A device's registration.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2153,6 +2302,8 @@ pub enum GroupKind {
     Unspecified = 0,
     /// An admin names them.
     Static = 1,
+    /// A rule says who they are.
+    Dynamic = 2,
 }
 impl GroupKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2163,6 +2314,7 @@ impl GroupKind {
         match self {
             Self::Unspecified => "GROUP_KIND_UNSPECIFIED",
             Self::Static => "GROUP_KIND_STATIC",
+            Self::Dynamic => "GROUP_KIND_DYNAMIC",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2170,6 +2322,7 @@ impl GroupKind {
         match value {
             "GROUP_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "GROUP_KIND_STATIC" => Some(Self::Static),
+            "GROUP_KIND_DYNAMIC" => Some(Self::Dynamic),
             _ => None,
         }
     }
@@ -2381,9 +2534,9 @@ pub mod group_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Defines a group. Its name is unique in the tenant.
+        /// Defines a group. Its name is unique in the tenant. A dynamic one is filled at once, and its reply does not wait for it.
         ///
-        /// Errors: ARGUMENT_INVALID, NAME_TAKEN.
+        /// Errors: ARGUMENT_INVALID, NAME_TAKEN, RULE_INVALID, GROUP_NESTED, GROUP_UNKNOWN (a rule names it), GROUP_LIMIT.
         pub async fn create_group(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateGroupRequest>,
@@ -2460,7 +2613,7 @@ pub mod group_service_client {
         }
         /// Adds devices to and removes devices from a static group, as one change. What is already so is no error.
         ///
-        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, ARGUMENT_INVALID, ETAG_MISMATCH.
+        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, ARGUMENT_INVALID, ETAG_MISMATCH, GROUP_NESTED, GROUP_KIND_MISMATCH.
         pub async fn modify_group_members(
             &mut self,
             request: impl tonic::IntoRequest<super::ModifyGroupMembersRequest>,
@@ -2487,7 +2640,7 @@ pub mod group_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the devices in a group.
+        /// Lists the devices in a group, or those of which it is not known whether they are.
         ///
         /// Errors: GROUP_UNKNOWN.
         pub async fn list_group_members(
@@ -2519,6 +2672,87 @@ pub mod group_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Changes the rule of a dynamic group. Its members change only where the new rule says otherwise.
+        ///
+        /// Errors: GROUP_UNKNOWN, RULE_INVALID, GROUP_NESTED, GROUP_LIMIT, GROUP_KIND_MISMATCH, ETAG_MISMATCH.
+        pub async fn update_group_rule(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateGroupRuleRequest>,
+        ) -> std::result::Result<tonic::Response<super::Group>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.identity.v1.GroupService/UpdateGroupRule",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.identity.v1.GroupService", "UpdateGroupRule"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Deletes a group: its members leave it, and its name is free again. Returns what it was.
+        ///
+        /// Errors: GROUP_UNKNOWN, ETAG_MISMATCH.
+        pub async fn delete_group(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteGroupRequest>,
+        ) -> std::result::Result<tonic::Response<super::Group>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.identity.v1.GroupService/DeleteGroup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.identity.v1.GroupService", "DeleteGroup"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Says whom a rule would let in, and why a device would be in or out. Changes nothing.
+        ///
+        /// Errors: RULE_INVALID, GROUP_NESTED, GROUP_UNKNOWN, DEVICE_UNKNOWN.
+        pub async fn preview_rule(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PreviewRuleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewRuleResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.identity.v1.GroupService/PreviewRule",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.identity.v1.GroupService", "PreviewRule"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2534,9 +2768,9 @@ pub mod group_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with GroupServiceServer.
     #[async_trait]
     pub trait GroupService: std::marker::Send + std::marker::Sync + 'static {
-        /// Defines a group. Its name is unique in the tenant.
+        /// Defines a group. Its name is unique in the tenant. A dynamic one is filled at once, and its reply does not wait for it.
         ///
-        /// Errors: ARGUMENT_INVALID, NAME_TAKEN.
+        /// Errors: ARGUMENT_INVALID, NAME_TAKEN, RULE_INVALID, GROUP_NESTED, GROUP_UNKNOWN (a rule names it), GROUP_LIMIT.
         async fn create_group(
             &self,
             request: tonic::Request<super::CreateGroupRequest>,
@@ -2558,12 +2792,12 @@ pub mod group_service_server {
         >;
         /// Adds devices to and removes devices from a static group, as one change. What is already so is no error.
         ///
-        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, ARGUMENT_INVALID, ETAG_MISMATCH.
+        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, ARGUMENT_INVALID, ETAG_MISMATCH, GROUP_NESTED, GROUP_KIND_MISMATCH.
         async fn modify_group_members(
             &self,
             request: tonic::Request<super::ModifyGroupMembersRequest>,
         ) -> std::result::Result<tonic::Response<super::Group>, tonic::Status>;
-        /// Lists the devices in a group.
+        /// Lists the devices in a group, or those of which it is not known whether they are.
         ///
         /// Errors: GROUP_UNKNOWN.
         async fn list_group_members(
@@ -2571,6 +2805,30 @@ pub mod group_service_server {
             request: tonic::Request<super::ListGroupMembersRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListGroupMembersResponse>,
+            tonic::Status,
+        >;
+        /// Changes the rule of a dynamic group. Its members change only where the new rule says otherwise.
+        ///
+        /// Errors: GROUP_UNKNOWN, RULE_INVALID, GROUP_NESTED, GROUP_LIMIT, GROUP_KIND_MISMATCH, ETAG_MISMATCH.
+        async fn update_group_rule(
+            &self,
+            request: tonic::Request<super::UpdateGroupRuleRequest>,
+        ) -> std::result::Result<tonic::Response<super::Group>, tonic::Status>;
+        /// Deletes a group: its members leave it, and its name is free again. Returns what it was.
+        ///
+        /// Errors: GROUP_UNKNOWN, ETAG_MISMATCH.
+        async fn delete_group(
+            &self,
+            request: tonic::Request<super::DeleteGroupRequest>,
+        ) -> std::result::Result<tonic::Response<super::Group>, tonic::Status>;
+        /// Says whom a rule would let in, and why a device would be in or out. Changes nothing.
+        ///
+        /// Errors: RULE_INVALID, GROUP_NESTED, GROUP_UNKNOWN, DEVICE_UNKNOWN.
+        async fn preview_rule(
+            &self,
+            request: tonic::Request<super::PreviewRuleRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PreviewRuleResponse>,
             tonic::Status,
         >;
     }
@@ -2863,6 +3121,142 @@ pub mod group_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListGroupMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.identity.v1.GroupService/UpdateGroupRule" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateGroupRuleSvc<T: GroupService>(pub Arc<T>);
+                    impl<
+                        T: GroupService,
+                    > tonic::server::UnaryService<super::UpdateGroupRuleRequest>
+                    for UpdateGroupRuleSvc<T> {
+                        type Response = super::Group;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateGroupRuleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GroupService>::update_group_rule(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateGroupRuleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.identity.v1.GroupService/DeleteGroup" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteGroupSvc<T: GroupService>(pub Arc<T>);
+                    impl<
+                        T: GroupService,
+                    > tonic::server::UnaryService<super::DeleteGroupRequest>
+                    for DeleteGroupSvc<T> {
+                        type Response = super::Group;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteGroupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GroupService>::delete_group(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteGroupSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.identity.v1.GroupService/PreviewRule" => {
+                    #[allow(non_camel_case_types)]
+                    struct PreviewRuleSvc<T: GroupService>(pub Arc<T>);
+                    impl<
+                        T: GroupService,
+                    > tonic::server::UnaryService<super::PreviewRuleRequest>
+                    for PreviewRuleSvc<T> {
+                        type Response = super::PreviewRuleResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PreviewRuleRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GroupService>::preview_rule(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PreviewRuleSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -4315,8 +4709,22 @@ pub struct GroupDefined {
     /// How its members are found.
     #[prost(enumeration = "GroupKind", tag = "2")]
     pub kind: i32,
+    /// The rule of a dynamic group; empty for a static one.
+    #[prost(string, tag = "3")]
+    pub rule: ::prost::alloc::string::String,
 }
-/// Devices came into or left a group. Aggregate `group`.
+/// An admin changed the rule of a dynamic group. Its members follow by `GroupMembershipChanged`. Aggregate `group`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupRuleChanged {
+    /// The rule from now on.
+    #[prost(string, tag = "1")]
+    pub rule: ::prost::alloc::string::String,
+}
+/// An admin deleted a group. It has no members any more: a `GroupMembershipChanged` before it told that. Aggregate `group`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupDeleted {}
+/// Devices came into or left a group. A change too large for one event is told by several, one after the other. Aggregate
+/// `group`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GroupMembershipChanged {
     /// Ordinals that came in: a roaring bitmap in the portable serialisation; empty means none.

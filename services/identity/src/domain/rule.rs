@@ -5,6 +5,7 @@
 
 mod ast;
 mod check;
+mod described;
 mod error;
 mod eval;
 mod operator;
@@ -15,6 +16,7 @@ mod tests;
 mod token;
 
 pub use ast::{Expression, Node, Predicate, Quantifier, Test, Wanted};
+pub use described::{Attribute, Described};
 pub use error::{ErrorKind, RuleError};
 pub use eval::{Attributes, Explained, Truth, Value};
 pub use property::{Kind, Property};
@@ -66,6 +68,25 @@ impl Rule {
     #[must_use]
     pub fn explain(&self, device: &impl Attributes) -> Vec<Explained> {
         eval::explain(&self.text, &self.root, device)
+    }
+
+    /// The groups whose members it reads, as it names them, in lower case; none unless it is a `memberOf` rule.
+    #[must_use]
+    pub fn source_groups(&self) -> &[Box<str>] {
+        match &self.root.expression {
+            Expression::Test(Test { property, predicate: Predicate::In(groups), .. })
+                if property.kind() == Kind::Groups =>
+            {
+                groups
+            }
+            Expression::Test(_) | Expression::And(_) | Expression::Or(_) | Expression::Not(_) => &[],
+        }
+    }
+
+    /// What it says of a device, from what each of its tests says.
+    #[must_use]
+    pub fn says_by(&self, test: &impl Fn(&Test) -> Truth) -> Truth {
+        eval::truth_by(&self.root, test)
     }
 
     /// The properties it reads, each once, in order.

@@ -10,13 +10,16 @@ use muster_types::hardware::HARDWARE_KEYS_MAX;
 use muster_types::{DeviceId, Digest, EventId, GroupId, HardwareKey, RequestId, ResourceName, TenantId};
 use uuid::Uuid;
 
-use crate::commands::ModifyMembers;
+use crate::commands::{ChangeRule, DefineGroup, ModifyMembers};
 use crate::domain::group::Defined;
 use crate::domain::registration::{self, Kind, Registered, Removal, Standing};
+use crate::domain::rule::{Attribute, Explained, Rule};
 use crate::error::Failure;
+use crate::process_manager::membership::Ages;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
 use crate::queries::Rows;
+use crate::queries::preview::{DeviceExplained, Preview, Unknown};
 use crate::wire;
 
 /// Most devices that one change of members may name.
@@ -130,7 +133,13 @@ pub(super) fn change_of_members(
 }
 
 fn device_names(served: TenantId, field: &str, names: &[String]) -> Result<Vec<DeviceId>, Fault> {
-    let device = |(i, text): (usize, &String)| request::device(served, &format!("{field}[{i}]"), text);
+    let device = |(i, text): (usize, &String)| {
+        if matches!(text.parse(), Ok(ResourceName::Group(..))) {
+            let message = format!("{field}[{i}]: {text} is a group, and groups are in no group");
+            return Err(Fault::new(ErrorCode::GroupNested, message).with("group", text));
+        }
+        request::device(served, &format!("{field}[{i}]"), text)
+    };
     names.iter().enumerate().map(device).collect()
 }
 
@@ -213,15 +222,36 @@ fn removed_because(tenant: TenantId, removal: Removal) -> String {
     }
 }
 
-/// The name for people of a group to define.
-pub(super) fn new_group(group: Option<pb::Group>) -> Result<String, Fault> {
+/// A group to define.
+pub(super) fn new_group(tenant: TenantId, group: Option<pb::Group>) -> Result<DefineGroup, Fault> {
     let group = group.ok_or_else(|| Fault::invalid_field("group", "must be set"))?;
-    match group.kind() {
-        pb::GroupKind::Static => Ok(group.display_name),
-        pb::GroupKind::Unspecified => {
-            Err(Fault::invalid_field("group.kind", "must be set: GROUP_KIND_STATIC"))
+    let rule = match group.kind() {
+        pb::GroupKind::Static if group.rule.is_empty() => None,
+        pb::GroupKind::Static => {
+            return Err(Fault::invalid_field("group.rule", "a static group has no rule"));
         }
-    }
+        pb::GroupKind::Dynamic => Some(group.rule.into()),
+        pb::GroupKind::Unspecified => {
+            let problem = "must be set: GROUP_KIND_STATIC or GROUP_KIND_DYNAMIC";
+            return Err(Fault::invalid_field("group.kind", problem));
+        }
+    };
+    Ok(DefineGroup { tenant, display_name: group.display_name, rule })
+}
+
+/// A rule in the place of a group's present one, the request, and whether it is only checked.
+pub(super) fn change_of_rule(
+    served: TenantId,
+    request: pb::UpdateGroupRuleRequest,
+) -> Result<(ChangeRule, RequestId, bool), Fault> {
+    let pb::UpdateGroupRuleRequest { name, rule, etag, request_id, validate_only } = request;
+    let change = ChangeRule {
+        tenant: served,
+        group: request::group(served, "name", &name)?,
+        rule: rule.into(),
+        expected: revision(&etag)?,
+    };
+    Ok((change, request::id(&request_id)?, validate_only))
 }
 
 /// Which page of the groups: they are marked by name.
@@ -229,10 +259,110 @@ pub(super) fn page_of_groups(page_size: i32, page_token: &str) -> Result<Page<St
     request::page(page_size, page_token, |bytes| String::from_utf8(bytes.to_vec()).ok())
 }
 
-pub(super) fn groups(rows: Rows<GroupRow, String>) -> pb::ListGroupsResponse {
+pub(super) fn groups(rows: &Rows<GroupRow, String>, ages: &Ages) -> pb::ListGroupsResponse {
     let Rows { rows, next } = rows;
-    let groups = rows.iter().map(|GroupRow { tenant, id, group: row }| group(*tenant, *id, row)).collect();
-    pb::ListGroupsResponse { groups, next_page_token: page_token(next) }
+    let groups = rows.iter().map(|row| group_row(row, ages)).collect();
+    pb::ListGroupsResponse { groups, next_page_token: page_token(next.as_ref()) }
+}
+
+/// A group, with how far it follows what is known of devices.
+pub(super) fn group_row(row: &GroupRow, ages: &Ages) -> pb::Group {
+    let GroupRow { tenant, id, group: defined } = row;
+    let processing = defined.rule.as_ref().map(|_| {
+        let age = ages.of(*id);
+        pb::GroupProcessing {
+            evaluate_time: age.as_ref().map(|age| timestamp(age.evaluate_time)),
+            position: ages.settled().to_string(),
+            unknown_count: age.map_or(0, |age| count(age.unknown.len())),
+        }
+    });
+    pb::Group { processing, ..group(*tenant, *id, defined) }
+}
+
+/// A rule to try, and the device to explain it by.
+pub(super) fn preview(
+    served: TenantId,
+    request: pb::PreviewRuleRequest,
+) -> Result<(Rule, Option<DeviceId>), Fault> {
+    let pb::PreviewRuleRequest { parent, rule, device } = request;
+    request::parent(served, &parent)?;
+    let device = (!device.is_empty()).then(|| request::device(served, "device", &device)).transpose()?;
+    Ok((Rule::parse(&rule)?, device))
+}
+
+/// Whom a rule would let in.
+pub(super) fn previewed(tenant: TenantId, preview: Preview) -> pb::PreviewRuleResponse {
+    let Preview { inside, outside, unknown, explained, positions } = preview;
+    let names = |devices: Vec<DeviceId>| devices.into_iter().map(|id| device_name(tenant, id)).collect();
+    pb::PreviewRuleResponse {
+        in_count: count(inside.count),
+        out_count: count(outside.count),
+        unknown_count: count(unknown.count),
+        in_devices: names(inside.some),
+        out_devices: names(outside.some),
+        unknown_devices: unknown.some.iter().map(|unknown| unknown_message(tenant, unknown)).collect(),
+        verdict: explained.map(|explained| verdict(tenant, explained)),
+        position: positions.to_string(),
+    }
+}
+
+fn verdict(tenant: TenantId, explained: DeviceExplained) -> pb::DeviceVerdict {
+    let DeviceExplained { device, result, parts } = explained;
+    let part = |(part, has): (Explained, Option<Attribute>)| {
+        let Explained { expression, offset, length, property, depth, result } = part;
+        pb::RulePart {
+            expression,
+            depth: number(depth),
+            offset: number(offset),
+            length: number(length),
+            result: result.known(),
+            property: property.map(|property| property.to_string()).unwrap_or_default(),
+            values: match has {
+                None | Some(Attribute::Unknown) => vec![],
+                Some(Attribute::Bool(value)) => vec![value.to_string()],
+                Some(Attribute::Text(text)) => vec![text.into()],
+                Some(Attribute::Collection(items)) => items.into_iter().map(Into::into).collect(),
+            },
+        }
+    };
+    pb::DeviceVerdict {
+        device: device_name(tenant, device),
+        result: result.known(),
+        parts: parts.into_iter().map(part).collect(),
+    }
+}
+
+/// A page of devices of which a rule cannot say whether they are in.
+pub(super) fn unknown_members(
+    tenant: TenantId,
+    unknown: &[Unknown],
+    next: Option<u32>,
+) -> pb::ListGroupMembersResponse {
+    pb::ListGroupMembersResponse {
+        devices: unknown.iter().map(|unknown| device_name(tenant, unknown.device)).collect(),
+        next_page_token: numbered_page_token(next),
+        unknown_devices: unknown.iter().map(|unknown| unknown_message(tenant, unknown)).collect(),
+    }
+}
+
+fn unknown_message(tenant: TenantId, unknown: &Unknown) -> pb::UnknownDevice {
+    let Unknown { device, missing } = unknown;
+    pb::UnknownDevice {
+        device: device_name(tenant, *device),
+        missing_properties: missing.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn device_name(tenant: TenantId, device: DeviceId) -> String {
+    ResourceName::Device(tenant, device).to_string()
+}
+
+fn count(devices: u64) -> u32 {
+    u32::try_from(devices).unwrap_or(u32::MAX)
+}
+
+fn number(characters: usize) -> u32 {
+    u32::try_from(characters).unwrap_or(u32::MAX)
 }
 
 pub(super) fn members(tenant: TenantId, rows: Rows<DeviceId, u32>) -> pb::ListGroupMembersResponse {
@@ -240,19 +370,23 @@ pub(super) fn members(tenant: TenantId, rows: Rows<DeviceId, u32>) -> pb::ListGr
     pb::ListGroupMembersResponse {
         devices: rows.into_iter().map(|id| ResourceName::Device(tenant, id).to_string()).collect(),
         next_page_token: numbered_page_token(next),
+        unknown_devices: vec![],
     }
 }
 
 pub(super) fn group(tenant: TenantId, id: GroupId, defined: &Defined) -> pb::Group {
-    let Defined { display_name, members, revision, create_time, membership_change_time } = defined;
+    let Defined { display_name, rule, members, revision, create_time, membership_change_time } = defined;
+    let kind = if rule.is_some() { pb::GroupKind::Dynamic } else { pb::GroupKind::Static };
     pb::Group {
         name: ResourceName::Group(tenant, id).to_string(),
         display_name: display_name.clone(),
-        kind: pb::GroupKind::Static.into(),
-        member_count: u32::try_from(members.len()).unwrap_or(u32::MAX),
+        kind: kind.into(),
+        member_count: count(members.len()),
         create_time: Some(timestamp(*create_time)),
         membership_change_time: membership_change_time.map(timestamp),
         etag: etag(*revision),
+        rule: rule.as_deref().unwrap_or_default().to_owned(),
+        processing: None,
     }
 }
 
@@ -261,7 +395,7 @@ fn etag(revision: u64) -> String {
 }
 
 /// The revision that an etag stands for; none when any will do.
-fn revision(etag: &str) -> Result<Option<u64>, Fault> {
+pub(super) fn revision(etag: &str) -> Result<Option<u64>, Fault> {
     if etag.is_empty() {
         return Ok(None);
     }

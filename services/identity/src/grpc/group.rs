@@ -1,14 +1,20 @@
 //! Groups, for admins.
 
+use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::Actor;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::group_service_server::GroupService;
-use muster_runtime::{caller, request};
+use muster_runtime::request::Page;
+use muster_runtime::{caller, position, request};
+use muster_types::GroupId;
+use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::{Grpc, convert};
-use crate::commands::{DefineGroup, Order, group_id};
+use crate::commands::{Order, group_id};
 use crate::domain::group;
+use crate::domain::rule::Rule;
 use crate::error::status;
 use crate::projection::groups::GroupRow;
 
@@ -22,8 +28,7 @@ impl GroupService for Grpc {
         let pb::CreateGroupRequest { parent, group, request_id, validate_only } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let request = request::id(&request_id)?;
-        let display_name = convert::new_group(group)?;
-        let define = DefineGroup { tenant, display_name };
+        let define = convert::new_group(tenant, group)?;
         let order = Order::of(actor, request).only_validated(validate_only);
         let done = self.commands.define_group(define, &order, &self.queries).await.map_err(status)?;
         let response = Response::new(self.group(group_id(tenant, request), &done.state)?);
@@ -32,10 +37,10 @@ impl GroupService for Grpc {
 
     async fn get_group(&self, request: Request<pb::GetGroupRequest>) -> Result<Response<pb::Group>, Status> {
         caller::admin(&request)?;
-        self.settled(&request).await?;
+        self.followed(&request).await?;
         let pb::GetGroupRequest { name } = request.into_inner();
-        let GroupRow { tenant, id, group } = self.known(request::group(self.tenant, "name", &name)?)?;
-        Ok(Response::new(convert::group(tenant, id, &group)))
+        let row = self.known(request::group(self.tenant, "name", &name)?)?;
+        Ok(Response::new(convert::group_row(&row, &self.ages)))
     }
 
     async fn list_groups(
@@ -43,11 +48,11 @@ impl GroupService for Grpc {
         request: Request<pb::ListGroupsRequest>,
     ) -> Result<Response<pb::ListGroupsResponse>, Status> {
         caller::admin(&request)?;
-        self.settled(&request).await?;
+        self.followed(&request).await?;
         let pb::ListGroupsRequest { parent, page_size, page_token } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let page = convert::page_of_groups(page_size, &page_token)?;
-        Ok(Response::new(convert::groups(self.queries.groups(tenant, page))))
+        Ok(Response::new(convert::groups(&self.queries.groups(tenant, page), &self.ages)))
     }
 
     async fn modify_group_members(
@@ -73,12 +78,84 @@ impl GroupService for Grpc {
         request: Request<pb::ListGroupMembersRequest>,
     ) -> Result<Response<pb::ListGroupMembersResponse>, Status> {
         caller::admin(&request)?;
-        self.settled(&request).await?;
-        let pb::ListGroupMembersRequest { name, page_size, page_token } = request.into_inner();
+        self.followed(&request).await?;
+        let pb::ListGroupMembersRequest { name, page_size, page_token, unknown_only } = request.into_inner();
         let id = request::group(self.tenant, "name", &name)?;
         let page = request::numbered_page(page_size, &page_token)?;
+        if unknown_only {
+            let row = self.known(id)?;
+            return Ok(Response::new(self.unknown_members(&row, &page)));
+        }
         let members = self.queries.members(self.tenant, id, &page);
         let members = members.ok_or(group::Error::Unknown).map_err(status)?;
         Ok(Response::new(convert::members(self.tenant, members)))
+    }
+
+    async fn update_group_rule(
+        &self,
+        request: Request<pb::UpdateGroupRuleRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let (change, request, validate_only) = convert::change_of_rule(self.tenant, request.into_inner())?;
+        let order = Order::of(actor, request).only_validated(validate_only);
+        let id = change.group;
+        let done = self.commands.change_rule(change, &order, &self.queries).await.map_err(status)?;
+        let response = Response::new(self.group(id, &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn delete_group(
+        &self,
+        request: Request<pb::DeleteGroupRequest>,
+    ) -> Result<Response<pb::Group>, Status> {
+        let actor = Actor::admin(&caller::admin(&request)?);
+        let pb::DeleteGroupRequest { name, etag, request_id, validate_only } = request.into_inner();
+        let id = request::group(self.tenant, "name", &name)?;
+        let order = Order::of(actor, request::id(&request_id)?).only_validated(validate_only);
+        let expected = convert::revision(&etag)?;
+        let done = self.commands.delete_group((self.tenant, id), expected, &order).await.map_err(status)?;
+        let response = Response::new(self.group(id, &done.state)?);
+        self.stamped(response, done.position).await
+    }
+
+    async fn preview_rule(
+        &self,
+        request: Request<pb::PreviewRuleRequest>,
+    ) -> Result<Response<pb::PreviewRuleResponse>, Status> {
+        caller::admin(&request)?;
+        self.settled(&request).await?;
+        let (rule, device) = convert::preview(self.tenant, request.into_inner())?;
+        let obstacle = self.queries.obstacle(self.tenant, &rule, Some(GroupId::from_uuid(Uuid::nil())));
+        if let Some(error) = obstacle.filter(|error| !matches!(error, group::Error::Limit { .. })) {
+            return Err(status(error));
+        }
+        let queries = self.queries.clone();
+        let asked = spawn_blocking(move || queries.preview(&rule, device));
+        let asked =
+            asked.await.map_err(|error| status(Fault::new(ErrorCode::Internal, error.to_string())))?;
+        let preview = asked.map_err(|device| status(convert::unknown_device(self.tenant, device)))?;
+        Ok(Response::new(convert::previewed(self.tenant, preview)))
+    }
+}
+
+impl Grpc {
+    /// Waits until the groups are what was known of devices where the caller wants to read.
+    async fn followed<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let wanted = position::wanted(request)?;
+        position::settle(self.queries.reach(&wanted)).await?;
+        Ok(position::settle(self.ages.wait_for(&wanted)).await?)
+    }
+
+    /// A page of the devices of which a group's rule cannot say whether they are in.
+    fn unknown_members(&self, row: &GroupRow, page: &Page<u32>) -> pb::ListGroupMembersResponse {
+        let rule = row.group.rule.as_deref().and_then(|rule| Rule::parse(rule).ok());
+        let (Some(rule), Some(age)) = (rule, self.ages.of(row.id)) else {
+            return pb::ListGroupMembersResponse::default();
+        };
+        let from = page.mark.map_or(0, |mark| mark.saturating_add(1));
+        let mut left = age.unknown.range(from..);
+        let ordinals: Vec<_> = left.by_ref().take(page.rows).collect();
+        let next = ordinals.last().copied().filter(|_| left.next().is_some());
+        convert::unknown_members(self.tenant, &self.queries.missing(&rule, &ordinals), next)
     }
 }

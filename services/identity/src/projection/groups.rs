@@ -55,6 +55,21 @@ impl Groups {
             .filter_map(|(_, id)| self.rows.get(id))
     }
 
+    /// How many dynamic groups a tenant has.
+    #[must_use]
+    pub fn dynamic_count(&self, tenant: TenantId) -> usize {
+        self.rows.values().filter(|row| row.tenant == tenant && row.group.rule.is_some()).count()
+    }
+
+    /// Forgets a group; its name is free again.
+    fn forget(&mut self, id: GroupId) {
+        let Some(row) = self.rows.remove(&id) else { return };
+        let name = (row.tenant, row.group.display_name);
+        if self.by_name.get(&name) == Some(&id) {
+            self.by_name.remove(&name);
+        }
+    }
+
     fn put(&mut self, row: GroupRow) {
         // Names do not change. Should two groups have the same one, the first keeps it.
         self.by_name.entry((row.tenant, row.group.display_name.clone())).or_insert(row.id);
@@ -74,11 +89,13 @@ impl View for Groups {
         let damaged = |reason| FoldError::new(event, reason);
         let Some(change) = Group::decode(event).map_err(damaged)? else { return Ok(()) };
         let id = GroupId::from_uuid(event.stream.id);
-        let mut group = Group::from(self.rows.remove(&id).map(|row| row.group));
+        let mut group = Group::from(self.rows.get(&id).map(|row| row.group.clone()));
         group.evolve(&change);
-        let defined =
-            group.defined().ok_or_else(|| FoldError::new(event, "the group was not defined"))?.clone();
-        self.put(GroupRow { tenant: event.stream.tenant, id, group: defined });
+        match group {
+            Group::Defined(group) => self.put(GroupRow { tenant: event.stream.tenant, id, group }),
+            Group::Deleted(_) => self.forget(id),
+            Group::Undefined => return Err(FoldError::new(event, "the group was not defined")),
+        }
         dirty.mark(store::group_key(id));
         Ok(())
     }

@@ -116,6 +116,12 @@ impl Registrations {
         self.removed.contains(ordinal)
     }
 
+    /// Devices that were removed, and did not come back.
+    #[must_use]
+    pub const fn removed(&self) -> &RoaringBitmap {
+        &self.removed
+    }
+
     /// How many devices were ever trusted.
     #[must_use]
     pub fn count(&self) -> u32 {

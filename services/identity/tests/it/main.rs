@@ -6,6 +6,7 @@ mod authority;
 mod certificates;
 mod directory;
 mod directory_views;
+mod dynamic_groups;
 mod groups;
 mod memory;
 mod process_manager;

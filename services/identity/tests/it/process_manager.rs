@@ -12,7 +12,7 @@ use muster_identity::commands::{Commands, Order};
 use muster_identity::domain::registration::{Certificate, Command, Registration, Removal, Serial, Standing};
 use muster_identity::metrics::IdentityMetrics;
 use muster_identity::process_manager::{ProcessManager, Reaction, react};
-use muster_identity::projection::{Directory, Groups, Hardware, Registrations, TrustAnchors};
+use muster_identity::projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
 use muster_identity::queries::Queries;
 use muster_pki::{InitOptions, LocalTrust};
 use muster_proto::enroll::v1::{DeviceDeleted, DeviceOffboarded, ReenrollmentAllowed};
@@ -128,6 +128,7 @@ impl Told {
             deps.follow(TrustAnchors::default),
             deps.follow(Directory::default),
             deps.follow(Hardware::default),
+            deps.follow(|| Membership::new(Arc::default())),
         );
         let manager =
             ProcessManager { commands: commands.clone(), queries, metrics: IdentityMetrics::default() };
@@ -259,7 +260,7 @@ fn each_event_asks_for_one_thing() {
     let asked = |kind| react(&envelope(enrollment(device), 1, kind, &DeviceDeleted {}, now()));
     assert_eq!(asked(DELETED), Ok(Some(Reaction::Remove(Removal::Deleted))));
     assert_eq!(asked(OFFBOARDED), Ok(Some(Reaction::Remove(Removal::Offboarded))));
-    assert_eq!(asked("muster.identity.v1.RegistrationRemoved"), Ok(Some(Reaction::LeaveGroups)));
+    assert_eq!(asked("muster.identity.v1.RegistrationRemoved"), Ok(None));
     assert_eq!(asked("muster.enroll.v1.DeviceOnboarded"), Ok(None));
 }
 

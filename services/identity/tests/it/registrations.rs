@@ -4,14 +4,17 @@ use muster_errors::ErrorCode;
 use muster_pki::csr;
 use muster_proto::identity::v1 as pb;
 use muster_proto::policy::v1::DuplicateSessionsObserved;
-use muster_types::{Aggregate, StreamId, TenantId};
+use muster_types::{Aggregate, Positions, Service, StreamId, TenantId};
 use uuid::Uuid;
 
 use crate::server::{PARENT, TestDevice, TestServer, code, fault, refused};
 
 async fn shown(server: &TestServer, device: &TestDevice) -> pb::Registration {
     let request = pb::GetRegistrationRequest { name: device.registration() };
-    server.admin().registrations().get_registration(request).await.expect("shown").into_inner()
+    let admin = server.admin();
+    // Another client had the device trusted.
+    admin.see(&Positions::of(Service::Identity, server.log.head(Service::Identity).await.expect("a log")));
+    admin.registrations().get_registration(request).await.expect("shown").into_inner()
 }
 
 fn revoke(device: &TestDevice) -> pb::RevokeTrustRequest {

@@ -60,12 +60,17 @@ impl TestDevice {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
+        Self::on(Arc::new(MemoryLog::default())).await
+    }
+
+    /// A server on a log that may hold something.
+    pub(crate) async fn on(log: SharedLog) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let options = InitOptions::local(SystemClock.now());
         let trust = LocalTrust::init(dir.path(), &options).expect("a folder of trust");
         let bound = server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let endpoint = format!("https://{}", bound.local_addr());
-        let deps = deps(Arc::new(MemoryLog::default()), &trust);
+        let deps = deps(log, &trust);
         let identity = muster_identity::build(Config::default(), deps.clone()).await.expect("it is built");
         let options =
             ServerOptions::new(&trust, Service::Identity, Arc::new(SystemClock)).expect("TLS settings");
@@ -122,25 +127,7 @@ impl TestServer {
 
     /// Appends an event of another service to the log, as the next of its stream.
     pub(crate) async fn append(&self, stream: StreamId, kind: &'static str, message: &impl Message) {
-        let version = Version(self.log.read(stream, Version::NONE).await.expect("a log").len() as u64);
-        let id = muster_types::id::derive("test", &[stream.id.as_bytes(), &version.0.to_be_bytes()]);
-        let append = Append {
-            stream,
-            expected: version,
-            events: vec![NewEvent {
-                id: EventId::from_uuid(id),
-                kind: EventType::new(kind),
-                payload: message.encode_to_vec().into(),
-            }],
-            context: Context {
-                actor: Actor::service(stream.service()),
-                time: SystemClock.now(),
-                correlation_id: id,
-                causation_id: None,
-                traceparent: None,
-            },
-        };
-        self.log.append(vec![append]).await.expect("acknowledged");
+        append(&self.log, stream, kind, message).await;
     }
 
     /// Waits until identity's log has so many events, and tells their short names.
@@ -172,6 +159,29 @@ impl TestServer {
     pub(crate) async fn events(&self) -> Vec<String> {
         self.envelopes().await.iter().map(|event| event.kind.short().to_owned()).collect()
     }
+}
+
+/// Appends an event to a log, as the next of its stream.
+pub(crate) async fn append(log: &SharedLog, stream: StreamId, kind: &'static str, message: &impl Message) {
+    let version = Version(log.read(stream, Version::NONE).await.expect("a log").len() as u64);
+    let id = muster_types::id::derive("test", &[stream.id.as_bytes(), &version.0.to_be_bytes()]);
+    let append = Append {
+        stream,
+        expected: version,
+        events: vec![NewEvent {
+            id: EventId::from_uuid(id),
+            kind: EventType::new(kind),
+            payload: message.encode_to_vec().into(),
+        }],
+        context: Context {
+            actor: Actor::service(stream.service()),
+            time: SystemClock.now(),
+            correlation_id: id,
+            causation_id: None,
+            traceparent: None,
+        },
+    };
+    log.append(vec![append]).await.expect("acknowledged");
 }
 
 /// What calls are answered with, once the client has noticed that its connection was closed.

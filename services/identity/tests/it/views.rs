@@ -148,7 +148,7 @@ impl History {
             Happening::Registration { device, command } => self.register(device, &command),
             Happening::Define(group) => {
                 let display_name = format!("group {group}");
-                self.decide(group, &group::Command::Define { display_name, namesake: None, now });
+                self.decide(group, &group::Command::Define { display_name, rule: None, obstacle: None, now });
             }
             Happening::Modify { group, add, remove } => {
                 let (add, remove) = (RoaringBitmap::from_iter(add), RoaringBitmap::from_iter(remove));

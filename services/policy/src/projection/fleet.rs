@@ -356,9 +356,9 @@ impl View for Fleet {
                 self.asked.push((device_of(event), event.context.traceparent.clone()));
                 Ok(())
             }
-            (_, kind::GROUP_DEFINED) => {
+            (_, kind::GROUP_DEFINED | kind::GROUP_DELETED) => {
                 let id = GroupId::from_uuid(event.stream.id);
-                self.groups.entry(id).or_default().defined = true;
+                self.groups.entry(id).or_default().defined = event.kind.as_str() == kind::GROUP_DEFINED;
                 dirty.mark(store::group_key(id));
                 Ok(())
             }

@@ -6,10 +6,12 @@ use roaring::RoaringBitmap;
 /// A fact. Its moment stands in the envelope.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A static group was defined.
+    /// A group was defined.
     Defined {
         /// Name for people.
         display_name: String,
+        /// The rule of a dynamic group; none for a static one.
+        rule: Option<Box<str>>,
         /// When.
         at: Timestamp,
     },
@@ -22,4 +24,11 @@ pub enum Event {
         /// When.
         at: Timestamp,
     },
+    /// The rule of a dynamic group changed.
+    RuleChanged {
+        /// The rule from now on.
+        rule: Box<str>,
+    },
+    /// The group was deleted, after its last members had left.
+    Deleted,
 }

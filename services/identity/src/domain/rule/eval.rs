@@ -1,6 +1,7 @@
 //! What a rule says of one device.
 
 use super::ast::{Expression, Node, Predicate, Quantifier, Test, Wanted};
+use super::described::Attribute;
 use super::property::Property;
 
 /// In, out, or not known yet.
@@ -68,6 +69,12 @@ pub trait Attributes {
 pub struct Explained {
     /// The part as it was written.
     pub expression: String,
+    /// Where it begins in the rule, in characters from 0.
+    pub offset: usize,
+    /// How long it is, in characters.
+    pub length: usize,
+    /// The property it tests, if it is a test of one.
+    pub property: Option<Property>,
     /// How deep it stands in the rule; 0 is the rule itself.
     pub depth: usize,
     /// What it says of the device.
@@ -75,11 +82,16 @@ pub struct Explained {
 }
 
 pub(super) fn truth(node: &Node, device: &impl Attributes) -> Truth {
+    truth_by(node, &|test| test.of(device.value(test.property)))
+}
+
+/// What a part of a rule says, from what each of its tests says.
+pub(super) fn truth_by(node: &Node, says: &impl Fn(&Test) -> Truth) -> Truth {
     match &node.expression {
-        Expression::And(parts) => all(parts.iter().map(|part| truth(part, device))),
-        Expression::Or(parts) => all(parts.iter().map(|part| truth(part, device).negated())).negated(),
-        Expression::Not(part) => truth(part, device).negated(),
-        Expression::Test(test) => test.of(device.value(test.property)),
+        Expression::And(parts) => all(parts.iter().map(|part| truth_by(part, says))),
+        Expression::Or(parts) => all(parts.iter().map(|part| truth_by(part, says).negated())).negated(),
+        Expression::Not(part) => truth_by(part, says).negated(),
+        Expression::Test(test) => says(test),
     }
 }
 
@@ -113,6 +125,12 @@ impl Test {
             Value::Collection(items) => self.of_items(items),
         };
         (passes != self.negated).into()
+    }
+
+    /// What it says of what is told of its property; `None` is absent.
+    #[must_use]
+    pub fn of_attribute(&self, attribute: Option<&Attribute>) -> Truth {
+        self.of(attribute.map_or(Value::Absent, Attribute::value))
     }
 
     fn of_items(&self, items: &[Box<str>]) -> bool {
@@ -164,6 +182,17 @@ pub(super) fn explain(text: &str, root: &Node, device: &impl Attributes) -> Vec<
 
 fn descend(text: &str, node: &Node, device: &impl Attributes, depth: usize, into: &mut Vec<Explained>) {
     let expression = text[node.at.clone()].to_owned();
-    into.push(Explained { expression, depth, result: truth(node, device) });
+    let property = match &node.expression {
+        Expression::Test(test) => Some(test.property),
+        Expression::And(_) | Expression::Or(_) | Expression::Not(_) => None,
+    };
+    into.push(Explained {
+        offset: text[..node.at.start].chars().count(),
+        length: expression.chars().count(),
+        expression,
+        property,
+        depth,
+        result: truth(node, device),
+    });
     node.children().iter().for_each(|part| descend(text, part, device, depth + 1, into));
 }

@@ -234,14 +234,11 @@ impl Parser<'_> {
                 return Err(Mistake::syntax(at, format!("{element} is expected: the item of {property}")));
             }
         }
-        let quantifier = if op == Operator::Any { Quantifier::Any } else { Quantifier::All };
         let operator = self.operator()?;
-        let negated = operator.1;
+        // That some item is not so is that not all are so, and the other way round.
+        let some = (op == Operator::Any) != operator.1;
+        let quantifier = if some { Quantifier::Any } else { Quantifier::All };
         let test = self.test((property, quantifier), operator)?;
-        if negated {
-            let message = "inside -any and -all, put -not before the whole comparison instead";
-            return Err(Mistake::new(ErrorKind::OperatorType, op_at.clone(), message));
-        }
         if open && !self.takes_token(Token::Close) {
             return Err(Mistake::syntax(self.place(), "a closing parenthesis is expected"));
         }

@@ -24,49 +24,41 @@ struct Row {
 
 #[derive(Deserialize)]
 struct Case {
-    device: BTreeMap<String, Attribute>,
+    device: BTreeMap<String, Told>,
     expect: bool,
 }
 
-#[derive(Deserialize, Debug, Clone)]
+#[derive(Deserialize)]
 #[serde(untagged)]
-enum Attribute {
+enum Told {
     Bool(bool),
-    Text(String),
+    Text(Box<str>),
     Collection(Vec<Box<str>>),
-}
-
-/// A device by its attributes; what it does not name is absent, or unknown where `unknown` says so.
-#[derive(Default)]
-struct Device {
-    attributes: BTreeMap<Property, Attribute>,
-    unknown: Vec<Property>,
-}
-
-impl Attributes for Device {
-    fn value(&self, property: Property) -> Value<'_> {
-        if self.unknown.contains(&property) {
-            return Value::Unknown;
-        }
-        match self.attributes.get(&property) {
-            None => Value::Absent,
-            Some(Attribute::Bool(value)) => Value::Bool(*value),
-            Some(Attribute::Text(text)) if text.is_empty() => Value::Absent,
-            Some(Attribute::Text(text)) => Value::Text(text),
-            Some(Attribute::Collection(items)) if items.is_empty() => Value::Absent,
-            Some(Attribute::Collection(items)) => Value::Collection(items),
-        }
-    }
 }
 
 fn named(name: &str) -> Property {
     Property::named(name).unwrap_or_else(|| panic!("{name} is no property"))
 }
 
-fn device(attributes: &[(&str, &str)]) -> Device {
-    let attributes =
-        attributes.iter().map(|(name, text)| (named(name), Attribute::Text((*text).to_owned()))).collect();
-    Device { attributes, unknown: vec![] }
+fn device(attributes: &[(&str, &str)]) -> Described {
+    let mut device = Described::default();
+    for (name, text) in attributes {
+        device.tell(named(name), Attribute::Text((*text).into()));
+    }
+    device
+}
+
+fn described(attributes: BTreeMap<String, Told>) -> Described {
+    let mut device = Described::default();
+    for (name, told) in attributes {
+        let attribute = match told {
+            Told::Bool(value) => Attribute::Bool(value),
+            Told::Text(text) => Attribute::Text(text),
+            Told::Collection(items) => Attribute::Collection(items.into()),
+        };
+        device.tell(named(&name), attribute);
+    }
+    device
 }
 
 fn table() -> Table {
@@ -79,28 +71,29 @@ fn table() -> Table {
 fn every_row_of_the_table_holds() {
     let table = table();
     let mut cases = 0;
-    for Row { id, rule, cases: of_row, error_kind } in &table.rules {
-        let parsed = Rule::parse(rule);
+    let rules = table.rules.len();
+    for Row { id, rule, cases: of_row, error_kind } in table.rules {
+        let parsed = Rule::parse(&rule);
         if let Some(kind) = error_kind {
-            let error = parsed.expect_err(id);
+            let error = parsed.expect_err(&id);
             assert_eq!(error.kind.as_str(), kind, "{id}: {error}");
             cases += 1;
             continue;
         }
         let rule = parsed.unwrap_or_else(|error| panic!("{id}: {error}"));
-        for (number, case) in of_row.iter().enumerate() {
-            let attributes = case.device.iter().map(|(name, value)| (named(name), value.clone())).collect();
-            let device = Device { attributes, unknown: vec![] };
+        for (number, case) in of_row.into_iter().enumerate() {
+            let device = described(case.device);
             assert_eq!(rule.says_of(&device), case.expect.into(), "{id}, case {number}: {}", rule.text());
             cases += 1;
         }
     }
-    assert_eq!((table.rules.len(), cases), (67, 128));
+    assert_eq!((rules, cases), (67, 128));
 }
 
 #[test]
 fn what_is_not_collected_is_not_guessed() {
-    let unknown = Device { unknown: vec![named("displayName")], ..device(&[("deviceOSType", "Linux")]) };
+    let mut unknown = device(&[("deviceOSType", "Linux")]);
+    unknown.tell(named("displayName"), Attribute::Unknown);
     let says = |rule: &str| Rule::parse(rule).map(|rule| rule.says_of(&unknown));
     assert_eq!(says(r#"device.displayName -eq "x""#), Ok(Truth::Unknown));
     assert_eq!(says(r#"device.displayName -ne "x""#), Ok(Truth::Unknown));
@@ -108,6 +101,22 @@ fn what_is_not_collected_is_not_guessed() {
     assert_eq!(says(r#"device.displayName -eq "x" -or device.deviceOSType -eq "linux""#), Ok(Truth::True));
     assert_eq!(says(r#"device.displayName -eq "x" -and device.deviceOSType -eq "macOS""#), Ok(Truth::False));
     assert_eq!(says(r#"-not (device.displayName -eq "x")"#), Ok(Truth::Unknown));
+}
+
+#[test]
+fn a_negative_operator_in_a_quantifier_is_about_each_item() {
+    let mut tagged = Described::default();
+    tagged.tell(named("tags"), Attribute::Collection(Box::new(["web".into(), "old".into()])));
+    let says = |rule: &str, of: &Described| Rule::parse(rule).map(|rule| rule.says_of(of));
+    for (rule, of_two, of_none) in [
+        (r#"device.tags -any (_ -ne "web")"#, true, false),
+        (r#"device.tags -all (_ -ne "web")"#, false, true),
+        (r#"device.tags -all (_ -notContains "x")"#, true, true),
+        (r#"device.tags -any (_ -notIn ["web","old"])"#, false, false),
+    ] {
+        assert_eq!(says(rule, &tagged), Ok(of_two.into()), "{rule}");
+        assert_eq!(says(rule, &Described::default()), Ok(of_none.into()), "{rule}");
+    }
 }
 
 #[test]
