@@ -260,6 +260,7 @@ pub(crate) async fn check_in(
         directive,
         directive_code,
         offboarding_order,
+        server_time: _,
     } = response;
     let verifier = &enrollment.verifier;
     let known = wire::directive(directive, directive_code, offboarding_order.as_ref(), verifier);

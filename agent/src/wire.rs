@@ -104,8 +104,16 @@ fn device_of(device_id: &[u8]) -> Result<DeviceId, Malformed> {
 }
 
 fn read(document: policy::PolicyDocument, signed: Arc<[u8]>) -> Result<Document, Malformed> {
-    let policy::PolicyDocument { tenant, device_id, etag, version, issue_time: _, expire_time, settings } =
-        document;
+    let policy::PolicyDocument {
+        tenant,
+        device_id,
+        etag,
+        version,
+        issue_time: _,
+        expire_time,
+        settings,
+        withheld: _,
+    } = document;
     if settings.len() > SETTINGS_MAX {
         return Err(Malformed::new("settings", format!("holds more than {SETTINGS_MAX}")));
     }
@@ -253,6 +261,7 @@ mod tests {
                 .iter()
                 .map(|id| policy::Setting { id: (*id).into(), value: value.clone() })
                 .collect(),
+            ..Default::default()
         };
         let payload = document.encode_to_vec();
         let signature = by.sign(PAYLOAD_TYPE, &payload);

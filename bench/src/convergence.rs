@@ -41,6 +41,7 @@ pub(crate) async fn run() -> anyhow::Result<Row> {
             intent: AssignmentIntent::Include.into(),
             request_id: RequestId::generate().to_string(),
             validate_only: false,
+            ..Default::default()
         };
         client.policies().assign_policy(request).await?;
         times

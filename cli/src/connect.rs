@@ -171,7 +171,12 @@ impl Api {
     /// `POLICY_UNKNOWN`.
     pub async fn policy(&self, text: &str) -> Result<String, Fault> {
         self.named(text, &POLICIES, async |page_token| {
-            let request = ListPoliciesRequest { parent: self.parent(), page_size: PAGE_SIZE, page_token };
+            let request = ListPoliciesRequest {
+                parent: self.parent(),
+                page_size: PAGE_SIZE,
+                page_token,
+                ..Default::default()
+            };
             let page = self.call(self.policies().list_policies(request)).await?;
             let pairs = page.policies.into_iter().map(|it| (it.name, it.display_name));
             Ok((pairs.collect(), page.next_page_token))

@@ -248,7 +248,7 @@ async fn follow(enrollment: Enrollment, applied_etag: Vec<u8>, inputs: mpsc::Sen
     drop(inputs.send(Input::WatchOpened).await);
     let end = loop {
         match hints.message().await {
-            Ok(Some(policy::WatchResponse { etag, spread, traceparent })) => {
+            Ok(Some(policy::WatchResponse { etag, spread, traceparent, reconnect_within: _ })) => {
                 let spread = spread.map(convert::span).unwrap_or_default();
                 let hint = Input::Hint { etag: wire::digest(&etag), spread, traceparent };
                 drop(inputs.send(hint).await);

@@ -108,6 +108,7 @@ impl Server {
             issue_time: Some(convert::timestamp(now)),
             expire_time: Some(convert::timestamp(now.plus(DAY))),
             settings: vec![(id, SettingValue::Integer(value)).into()],
+            ..Default::default()
         };
         (etag, self.seal(PAYLOAD_TYPE, document.encode_to_vec()))
     }
@@ -289,6 +290,7 @@ impl policy_server::DevicePolicyService for Server {
             directive: script.directive.into(),
             directive_code: script.directive_code.into(),
             offboarding_order: offboards.then_some(order),
+            ..Default::default()
         }))
     }
 

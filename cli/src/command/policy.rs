@@ -171,6 +171,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 policy: Some(policy),
                 request_id: request_id(),
                 validate_only: dry_run,
+                ..Default::default()
             };
             let policy = api.call(api.policies().create_policy(once(request))).await?;
             Data::one(view::policy(&policy), view::POLICY).print(output.format)
@@ -184,6 +185,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 policy: Some(wanted),
                 request_id: request_id(),
                 validate_only: dry_run,
+                ..Default::default()
             };
             let policy = api.call(api.policies().update_policy(once(request))).await?;
             Data::one(view::policy(&policy), view::POLICY).print(output.format)
@@ -194,6 +196,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 parent: api.parent(),
                 page_size: page.page_size,
                 page_token: page.page_token,
+                ..Default::default()
             };
             let reply = api.call(api.policies().list_policies(request)).await?;
             let items = reply.policies.iter().map(view::policy).collect();
@@ -208,8 +211,13 @@ pub async fn run(command: Command) -> Result<(), Fault> {
         Command::Delete { policy, etag, dry_run, target, output } => {
             let api = Api::connect(&target)?;
             let name = api.policy(&policy).await?;
-            let request =
-                DeletePolicyRequest { name, etag, request_id: request_id(), validate_only: dry_run };
+            let request = DeletePolicyRequest {
+                name,
+                etag,
+                request_id: request_id(),
+                validate_only: dry_run,
+                ..Default::default()
+            };
             let gone = json!({"name": request.name});
             api.call(api.policies().delete_policy(once(request))).await?;
             Data::one(gone, &[("deleted", "/name")]).print(output.format)
@@ -223,6 +231,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 intent: intent.into(),
                 request_id: request_id(),
                 validate_only: dry_run,
+                ..Default::default()
             };
             let assignment = api.call(api.policies().assign_policy(once(request))).await?;
             Data::one(view::assignment(&assignment), view::ASSIGNMENT).print(output.format)

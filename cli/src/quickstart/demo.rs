@@ -193,6 +193,7 @@ impl Demo {
                     policy: Some(policy),
                     request_id: request_id(),
                     validate_only: false,
+                    ..Default::default()
                 };
                 Ok((self.api.call(self.api.policies().create_policy(once(request))).await?.name, settings))
             }
@@ -213,6 +214,7 @@ impl Demo {
             intent: AssignmentIntent::Include.into(),
             request_id: request_id(),
             validate_only: false,
+            ..Default::default()
         };
         self.api.call(self.api.policies().assign_policy(once(request))).await?;
         Ok(false)

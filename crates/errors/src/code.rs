@@ -165,6 +165,22 @@ codes! {
 
     /// No such policy.
     PolicyUnknown = "POLICY_UNKNOWN", NotFound, Never, None;
+    /// The policy has no such revision.
+    RevisionUnknown = "REVISION_UNKNOWN", NotFound, Never, None;
+    /// A policy cannot be assigned to this: only groups of devices can be assigned to.
+    TargetUnsupported = "TARGET_UNSUPPORTED", InvalidArgument, Never, None;
+    /// What the plan was made of has moved on.
+    PlanMovedOn = "PLAN_MOVED_ON", Aborted, AfterReading, None;
+    /// No such waiver.
+    WaiverUnknown = "WAIVER_UNKNOWN", NotFound, Never, None;
+    /// Another authority manages the device, or nobody.
+    DeviceNotManaged = "DEVICE_NOT_MANAGED", FailedPrecondition, Never, None;
+    /// Settings of the policy contradict each other.
+    SettingsInconsistent = "SETTINGS_INCONSISTENT", InvalidArgument, Never, None;
+    /// A file of policies, groups and the like cannot be read.
+    FileInvalid = "FILE_INVALID", InvalidArgument, Never, None;
+    /// A managed configuration of a security product cannot be read.
+    ManagedConfigInvalid = "MANAGED_CONFIG_INVALID", InvalidArgument, Never, None;
     /// The catalogue has no such profile.
     ProfileUnknown = "PROFILE_UNKNOWN", InvalidArgument, Never, None;
     /// The profile has no such setting.
@@ -184,6 +200,8 @@ codes! {
     PolicyWrongDevice = "POLICY_WRONG_DEVICE", FailedPrecondition, Never, None;
     /// The signed policy is older than the one in force.
     PolicyRolledBack = "POLICY_ROLLED_BACK", FailedPrecondition, Never, None;
+    /// The signed policy is of the future, by the device's clock.
+    PolicyNotYetValid = "POLICY_NOT_YET_VALID", FailedPrecondition, Never, None;
     /// The signed policy's time is over.
     PolicyExpired = "POLICY_EXPIRED", FailedPrecondition, Never, None;
     /// The signed policy's signature does not verify.
@@ -194,6 +212,14 @@ codes! {
     ApplyFailed = "APPLY_FAILED", Internal, Same, None;
     /// The device reads back another value than was applied.
     ReadBackDiffers = "READ_BACK_DIFFERS", Internal, Same, None;
+    /// Tamper protection keeps another value.
+    TamperProtected = "TAMPER_PROTECTED", FailedPrecondition, Never, None;
+    /// Policies want different values; the setting is withheld.
+    SettingConflict = "SETTING_CONFLICT", FailedPrecondition, Never, None;
+    /// A waiver exempts the device; the setting is withheld.
+    SettingWaived = "SETTING_WAIVED", FailedPrecondition, Never, None;
+    /// The device cannot take the setting; it is withheld.
+    SettingNotApplicable = "SETTING_NOT_APPLICABLE", FailedPrecondition, Never, None;
     /// No engine on the device handles the setting.
     EngineMissing = "ENGINE_MISSING", FailedPrecondition, Never, None;
     /// The report cannot be read or is out of bounds.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_types::{SettingId, SettingValue, Timestamp};
+use muster_types::{SettingId, SettingValue, Timestamp, WithheldReason};
 
 use crate::policy::v1 as pb;
 
@@ -29,6 +29,39 @@ impl Malformed {
         self.field =
             if self.field.is_empty() { parent.to_owned() } else { format!("{parent}.{}", self.field) };
         self
+    }
+}
+
+impl From<WithheldReason> for pb::WithheldReason {
+    fn from(reason: WithheldReason) -> Self {
+        match reason {
+            WithheldReason::Conflict => Self::Conflict,
+            WithheldReason::Platform => Self::Platform,
+            WithheldReason::Channel => Self::Channel,
+            WithheldReason::DomainController => Self::DomainController,
+            WithheldReason::AgentVersion => Self::AgentVersion,
+            WithheldReason::Waived => Self::Waived,
+            WithheldReason::TamperProtected => Self::TamperProtected,
+            WithheldReason::Rules => Self::Rules,
+        }
+    }
+}
+
+impl TryFrom<pb::WithheldReason> for WithheldReason {
+    type Error = Malformed;
+
+    fn try_from(reason: pb::WithheldReason) -> Result<Self, Malformed> {
+        Ok(match reason {
+            pb::WithheldReason::Unspecified => return Err(Malformed::new("reason", "must be set")),
+            pb::WithheldReason::Conflict => Self::Conflict,
+            pb::WithheldReason::Platform => Self::Platform,
+            pb::WithheldReason::Channel => Self::Channel,
+            pb::WithheldReason::DomainController => Self::DomainController,
+            pb::WithheldReason::AgentVersion => Self::AgentVersion,
+            pb::WithheldReason::Waived => Self::Waived,
+            pb::WithheldReason::TamperProtected => Self::TamperProtected,
+            pb::WithheldReason::Rules => Self::Rules,
+        })
     }
 }
 

@@ -99,6 +99,10 @@ id!(
     TokenId
 );
 id!(
+    /// An exemption of devices from a setting or a policy.
+    WaiverId
+);
+id!(
     /// An event. Comes with the command, so that a retried command brings the same id.
     EventId
 );

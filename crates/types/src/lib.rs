@@ -12,9 +12,11 @@ pub mod time;
 
 pub use enrollment::EnrollmentCode;
 pub use hardware::{HardwareKey, HardwareKeyKind};
-pub use id::{DeviceId, DirectoryDeviceId, EventId, GroupId, PolicyId, RequestId, TokenId, TrustAnchorId};
+pub use id::{
+    DeviceId, DirectoryDeviceId, EventId, GroupId, PolicyId, RequestId, TokenId, TrustAnchorId, WaiverId,
+};
 pub use name::{ResourceName, TenantId};
-pub use setting::{SettingId, SettingValue};
+pub use setting::{SettingId, SettingValue, WithheldReason};
 pub use stream::{Aggregate, Positions, Service, StreamId, Version};
 pub use time::{Clock, FixedClock, SystemClock, Timestamp};
 

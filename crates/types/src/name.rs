@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-use crate::{DeviceId, DirectoryDeviceId, GroupId, PolicyId, TokenId, TrustAnchorId};
+use crate::{DeviceId, DirectoryDeviceId, GroupId, PolicyId, TokenId, TrustAnchorId, WaiverId};
 
 /// Longest tenant id, in bytes.
 pub const TENANT_BYTES_MAX: usize = 32;
@@ -98,6 +98,10 @@ pub enum ResourceName {
     DirectoryDevice(TenantId, DirectoryDeviceId),
     /// `tenants/{tenant}/enforcementScope`
     EnforcementScope(TenantId),
+    /// `tenants/{tenant}/waivers/{waiver}`
+    Waiver(TenantId, WaiverId),
+    /// `tenants/{tenant}/checkInSettings`
+    CheckInSettings(TenantId),
 }
 
 /// Text that is no resource name.
@@ -122,7 +126,9 @@ impl ResourceName {
             | Self::Registration(tenant, _)
             | Self::TrustAnchor(tenant, _)
             | Self::DirectoryDevice(tenant, _)
-            | Self::EnforcementScope(tenant) => tenant,
+            | Self::EnforcementScope(tenant)
+            | Self::Waiver(tenant, _)
+            | Self::CheckInSettings(tenant) => tenant,
         }
     }
 }
@@ -142,6 +148,8 @@ impl fmt::Display for ResourceName {
             Self::TrustAnchor(t, id) => write!(f, "tenants/{t}/trustAnchors/{id}"),
             Self::DirectoryDevice(t, id) => write!(f, "tenants/{t}/directoryDevices/{id}"),
             Self::EnforcementScope(t) => write!(f, "tenants/{t}/enforcementScope"),
+            Self::Waiver(t, id) => write!(f, "tenants/{t}/waivers/{id}"),
+            Self::CheckInSettings(t) => write!(f, "tenants/{t}/checkInSettings"),
         }
     }
 }
@@ -162,7 +170,11 @@ fn parse(text: &str) -> Option<ResourceName> {
     let tenant: TenantId = segments.next()?.parse().ok()?;
     let Some(collection) = segments.next() else { return Some(ResourceName::Tenant(tenant)) };
     let Some(id) = segments.next() else {
-        return (collection == "enforcementScope").then_some(ResourceName::EnforcementScope(tenant));
+        return match collection {
+            "enforcementScope" => Some(ResourceName::EnforcementScope(tenant)),
+            "checkInSettings" => Some(ResourceName::CheckInSettings(tenant)),
+            _ => None,
+        };
     };
     let id = uuid(id)?;
     let rest = (segments.next(), segments.next(), segments.next());
@@ -172,6 +184,7 @@ fn parse(text: &str) -> Option<ResourceName> {
         ("policies", (None, ..)) => Some(ResourceName::Policy(tenant, PolicyId::from_uuid(id))),
         ("registrations", (None, ..)) => Some(ResourceName::Registration(tenant, DeviceId::from_uuid(id))),
         ("trustAnchors", (None, ..)) => Some(ResourceName::TrustAnchor(tenant, TrustAnchorId::from_uuid(id))),
+        ("waivers", (None, ..)) => Some(ResourceName::Waiver(tenant, WaiverId::from_uuid(id))),
         ("directoryDevices", (None, ..)) => {
             Some(ResourceName::DirectoryDevice(tenant, DirectoryDeviceId::from_uuid(id)))
         }
@@ -216,6 +229,8 @@ mod tests {
             ResourceName::TrustAnchor(t, TrustAnchorId::from_uuid(id)),
             ResourceName::DirectoryDevice(t, DirectoryDeviceId::from_uuid(id)),
             ResourceName::EnforcementScope(t),
+            ResourceName::Waiver(t, WaiverId::from_uuid(id)),
+            ResourceName::CheckInSettings(t),
         ] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }

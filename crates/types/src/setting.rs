@@ -173,15 +173,65 @@ impl fmt::Display for SettingValue {
     }
 }
 
+/// Why a setting that policies carry does not come to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithheldReason {
+    /// Policies want different values.
+    Conflict = 1,
+    /// The policy is for another platform.
+    Platform = 2,
+    /// The setting cannot be delivered on this channel.
+    Channel = 3,
+    /// The profile is refused on domain controllers.
+    DomainController = 4,
+    /// The security product on the device is older than the first that knows the setting.
+    AgentVersion = 5,
+    /// A waiver exempts the device.
+    Waived = 6,
+    /// Tamper protection is on and would not let this channel change the setting.
+    TamperProtected = 7,
+    /// The rules in force for the tenant name it as not applied.
+    Rules = 8,
+}
+
+impl WithheldReason {
+    /// Whether the device is told, and reports it: settings of other platforms are none of its business.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Self::Platform)
+    }
+}
+
 /// The etag of a set of settings: SHA-256 over the canonical encoding of `(id, value)` in the order given, which
 /// callers keep sorted by id. Nothing else goes in: no time, no names.
 #[must_use]
 pub fn etag<'a>(settings: impl IntoIterator<Item = (&'a SettingId, &'a SettingValue)>) -> crate::Digest {
+    etag_of_result(settings, [])
+}
+
+/// The etag of what is resolved for a device: its settings as in [`etag`], and what is withheld from it as far as it is told
+/// ([`WithheldReason::is_told`]), each id once, in the order given, which callers keep sorted by id. With nothing
+/// withheld it is the [`etag`] of the settings.
+#[must_use]
+pub fn etag_of_result<'a>(
+    settings: impl IntoIterator<Item = (&'a SettingId, &'a SettingValue)>,
+    withheld: impl IntoIterator<Item = (&'a SettingId, WithheldReason)>,
+) -> crate::Digest {
     let mut hasher = Sha256::new();
     hasher.update(b"muster.settings.v1");
     for (id, value) in settings {
         hash_text(&mut hasher, id.as_str());
         value.hash_canonical(&mut hasher);
+    }
+    let withheld = withheld.into_iter().filter(|(_, reason)| reason.is_told());
+    for (place, (id, reason)) in withheld.enumerate() {
+        if place == 0 {
+            // No setting's id is empty: what follows is never taken for settings.
+            hash_text(&mut hasher, "");
+        }
+        hash_text(&mut hasher, id.as_str());
+        hasher.update([reason as u8]);
     }
     hasher.finalize().into()
 }
@@ -207,6 +257,19 @@ mod tests {
             values.iter().map(SettingValue::type_name).collect::<Vec<_>>(),
             ["bool", "integer", "string", "string_list", "object_list"]
         );
+    }
+
+    #[test]
+    fn the_etag_tells_what_is_withheld_as_far_as_the_device_is_told() {
+        let (a, b): (SettingId, SettingId) = ("p/a".parse().unwrap(), "p/b".parse().unwrap());
+        let value = SettingValue::Boolean(true);
+        let with = |withheld: &[(&SettingId, WithheldReason)]| {
+            etag_of_result([(&a, &value)], withheld.iter().copied())
+        };
+        assert_eq!(with(&[]), etag([(&a, &value)]));
+        assert_eq!(with(&[(&b, WithheldReason::Platform)]), with(&[]));
+        assert_ne!(with(&[(&b, WithheldReason::Conflict)]), with(&[]));
+        assert_ne!(with(&[(&b, WithheldReason::Conflict)]), with(&[(&b, WithheldReason::Waived)]));
     }
 
     #[test]

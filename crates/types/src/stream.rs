@@ -94,11 +94,15 @@ pub enum Aggregate {
     Session = 12,
     /// Which devices were seen when; a tenant has one.
     Presence = 13,
+    /// An exemption of devices from a setting or a policy.
+    Waiver = 14,
+    /// How devices check in; a tenant has one.
+    CheckInSettings = 15,
 }
 
 impl Aggregate {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::OnboardingToken,
         Self::Enrollment,
         Self::Registration,
@@ -112,6 +116,8 @@ impl Aggregate {
         Self::DirectoryDevice,
         Self::Session,
         Self::Presence,
+        Self::Waiver,
+        Self::CheckInSettings,
     ];
 
     /// The name in subjects and envelopes.
@@ -131,6 +137,8 @@ impl Aggregate {
             Self::DirectoryDevice => "directory_device",
             Self::Session => "session",
             Self::Presence => "presence",
+            Self::Waiver => "waiver",
+            Self::CheckInSettings => "check_in_settings",
         }
     }
 
@@ -140,7 +148,13 @@ impl Aggregate {
         match self {
             Self::OnboardingToken | Self::Enrollment | Self::TenantSettings => Service::Enroll,
             Self::Registration | Self::Group | Self::TrustAnchor | Self::DirectoryDevice => Service::Identity,
-            Self::Policy | Self::Assignment | Self::Sync | Self::Session | Self::Presence => Service::Policy,
+            Self::Policy
+            | Self::Assignment
+            | Self::Sync
+            | Self::Session
+            | Self::Presence
+            | Self::Waiver
+            | Self::CheckInSettings => Service::Policy,
             Self::DeviceStatus => Service::Report,
         }
     }
@@ -163,7 +177,7 @@ impl FromStr for Aggregate {
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         Self::ALL.into_iter().find(|aggregate| aggregate.as_str() == text).ok_or_else(|| UnknownName {
-            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status, tenant_settings, trust_anchor, directory_device, session, presence)",
+            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status, tenant_settings, trust_anchor, directory_device, session, presence, waiver, check_in_settings)",
             found: text.chars().take(64).collect(),
         })
     }

@@ -87,6 +87,7 @@ pub fn sign(signer: &PolicySigner, policy: ToSign<'_>) -> pb::SignedPolicy {
         issue_time: Some(timestamp(now)),
         expire_time: Some(timestamp(now.plus(POLICY_LIFE))),
         settings: effective.settings.iter().map(setting).collect(),
+        withheld: Vec::new(),
     }
     .encode_to_vec();
     enveloped(signer, PAYLOAD_TYPE, payload)

@@ -86,6 +86,7 @@ impl State for Policy {
                         profile: profile.clone(),
                         settings: to_settings(settings),
                         on_unassign: pb::OnUnassign::from(*on_unassign).into(),
+                        ..Default::default()
                     },
                 )
             }
@@ -97,10 +98,13 @@ impl State for Policy {
                         display_name: display_name.clone(),
                         settings: to_settings(settings),
                         on_unassign: pb::OnUnassign::from(*on_unassign).into(),
+                        ..Default::default()
                     },
                 )
             }
-            policy::Event::Deleted { request: _ } => encoded(kind::POLICY_DELETED, &pb::PolicyDeleted {}),
+            policy::Event::Deleted { request: _ } => {
+                encoded(kind::POLICY_DELETED, &pb::PolicyDeleted::default())
+            }
         }
     }
 
@@ -108,17 +112,19 @@ impl State for Policy {
         let (request, at) = (request(envelope), envelope.context.time);
         Ok(Some(match envelope.kind.as_str() {
             kind::POLICY_CREATED => {
-                let pb::PolicyCreated { display_name, profile, settings, on_unassign } = decoded(envelope)?;
+                let pb::PolicyCreated { display_name, profile, settings, on_unassign, .. } =
+                    decoded(envelope)?;
                 let (settings, on_unassign) = (from_settings(settings)?, from_on_unassign(on_unassign)?);
                 policy::Event::Created { display_name, profile, settings, on_unassign, request, at }
             }
             kind::POLICY_REVISED => {
-                let pb::PolicyRevised { revision, display_name, settings, on_unassign } = decoded(envelope)?;
+                let pb::PolicyRevised { revision, display_name, settings, on_unassign, .. } =
+                    decoded(envelope)?;
                 let (settings, on_unassign) = (from_settings(settings)?, from_on_unassign(on_unassign)?);
                 policy::Event::Revised { revision, display_name, settings, on_unassign, request, at }
             }
             kind::POLICY_DELETED => {
-                let pb::PolicyDeleted {} = decoded(envelope)?;
+                let pb::PolicyDeleted { .. } = decoded(envelope)?;
                 policy::Event::Deleted { request }
             }
             _ => return Ok(None),
@@ -142,6 +148,7 @@ impl State for Assignment {
                     policy_id: policy.as_bytes().to_vec(),
                     group_id: group.as_bytes().to_vec(),
                     intent: pb::AssignmentIntent::from(*intent).into(),
+                    ..Default::default()
                 },
             ),
             assignment::Event::Unassigned { policy, group } => encoded(
@@ -157,7 +164,7 @@ impl State for Assignment {
     fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
         Ok(Some(match envelope.kind.as_str() {
             kind::POLICY_ASSIGNED => {
-                let pb::PolicyAssigned { policy_id, group_id, intent } = decoded(envelope)?;
+                let pb::PolicyAssigned { policy_id, group_id, intent, .. } = decoded(envelope)?;
                 let intent = pb::AssignmentIntent::try_from(intent).map_err(text)?;
                 assignment::Event::Assigned {
                     policy: PolicyId::from_slice(&policy_id).map_err(text)?,

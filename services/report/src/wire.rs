@@ -85,6 +85,8 @@ impl From<SettingStatus> for pb::SettingStatus {
             SettingState::Conflict => pb::SettingState::Conflict,
             SettingState::Pending => pb::SettingState::Pending,
             SettingState::NotApplicable => pb::SettingState::NotApplicable,
+            SettingState::Waived => pb::SettingState::Waived,
+            SettingState::TamperProtected => pb::SettingState::TamperProtected,
         };
         Self {
             id: id.to_string(),
@@ -130,6 +132,8 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
             pb::SettingState::Conflict => SettingState::Conflict,
             pb::SettingState::Pending => SettingState::Pending,
             pb::SettingState::NotApplicable => SettingState::NotApplicable,
+            pb::SettingState::Waived => SettingState::Waived,
+            pb::SettingState::TamperProtected => SettingState::TamperProtected,
         };
         let pb::SettingStatus { id, desired, observed, state: _, reason, message } = setting;
         let id = id.parse().map_err(|error: InvalidSettingId| Malformed::new("id", error.to_string()))?;

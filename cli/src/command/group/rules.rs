@@ -84,7 +84,7 @@ pub(super) async fn preview(preview: Preview) -> Result<(), Fault> {
         Some(device) => api.device(&device).await?,
         None => String::new(),
     };
-    let request = PreviewRuleRequest { parent: api.parent(), rule, device };
+    let request = PreviewRuleRequest { parent: api.parent(), rule, device, ..Default::default() };
     let preview = previewed(&api.call(api.groups().preview_rule(request)).await?);
     match format {
         Format::Json => output::print_json(&preview),
@@ -117,7 +117,7 @@ pub(super) async fn explain(explain: Explain) -> Result<(), Fault> {
         let message = "an admin named the devices of this group; only rules have reasons";
         return Err(Fault::new(ErrorCode::GroupKindMismatch, message));
     }
-    let request = PreviewRuleRequest { parent: api.parent(), rule: group.rule, device };
+    let request = PreviewRuleRequest { parent: api.parent(), rule: group.rule, device, ..Default::default() };
     let preview = previewed(&api.call(api.groups().preview_rule(request)).await?);
     verdict::print(&preview["verdict"], format)
 }
@@ -133,6 +133,7 @@ fn previewed(preview: &PreviewRuleResponse) -> Value {
         unknown_devices,
         verdict,
         position,
+        ..
     } = preview;
     let ids = |names: &[String]| names.iter().map(|name| view::id(name).to_owned()).collect::<Vec<_>>();
     json!({

@@ -223,6 +223,9 @@ pub struct DeviceFacts {
     /// Digests by which the same hardware is recognised, at most 8.
     #[prost(message, repeated, tag = "28")]
     pub hardware_keys: ::prost::alloc::vec::Vec<super::super::identity::v1::HardwareKey>,
+    /// Tamper protection of the security product, as it reads back.
+    #[prost(enumeration = "TamperProtection", tag = "29")]
+    pub tamper_protection: i32,
 }
 /// A device's MDM enrollment.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -253,6 +256,47 @@ pub struct SecurityProduct {
     /// Version as the product states it; empty when it could not be read.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
+}
+/// Whether tamper protection is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TamperProtection {
+    /// Not collected.
+    Unspecified = 0,
+    /// Off, or audit only.
+    Off = 1,
+    /// On: the product refuses changes of what it guards, but not of exclusions.
+    On = 2,
+    /// On, for exclusions too (Windows: `Features`, `TPExclusions` is 1).
+    OnWithExclusions = 3,
+    /// The product has none, or is not onboarded.
+    NotApplicable = 4,
+}
+impl TamperProtection {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TAMPER_PROTECTION_UNSPECIFIED",
+            Self::Off => "TAMPER_PROTECTION_OFF",
+            Self::On => "TAMPER_PROTECTION_ON",
+            Self::OnWithExclusions => "TAMPER_PROTECTION_ON_WITH_EXCLUSIONS",
+            Self::NotApplicable => "TAMPER_PROTECTION_NOT_APPLICABLE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TAMPER_PROTECTION_UNSPECIFIED" => Some(Self::Unspecified),
+            "TAMPER_PROTECTION_OFF" => Some(Self::Off),
+            "TAMPER_PROTECTION_ON" => Some(Self::On),
+            "TAMPER_PROTECTION_ON_WITH_EXCLUSIONS" => Some(Self::OnWithExclusions),
+            "TAMPER_PROTECTION_NOT_APPLICABLE" => Some(Self::NotApplicable),
+            _ => None,
+        }
+    }
 }
 /// Place of a device in a directory domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

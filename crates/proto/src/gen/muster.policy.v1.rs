@@ -69,6 +69,63 @@ pub struct ObjectField {
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<SettingValue>,
 }
+/// Why a setting is withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum WithheldReason {
+    /// Not said.
+    Unspecified = 0,
+    /// Policies want different values.
+    Conflict = 1,
+    /// The policy is for another platform.
+    Platform = 2,
+    /// The setting cannot be delivered on this channel.
+    Channel = 3,
+    /// The profile is refused on domain controllers.
+    DomainController = 4,
+    /// The security product on the device is older than the first that knows the setting.
+    AgentVersion = 5,
+    /// A waiver exempts the device.
+    Waived = 6,
+    /// Tamper protection is on for the device and would not let this channel change the setting.
+    TamperProtected = 7,
+    /// The rules in force for the tenant name it as not applied.
+    Rules = 8,
+}
+impl WithheldReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "WITHHELD_REASON_UNSPECIFIED",
+            Self::Conflict => "WITHHELD_REASON_CONFLICT",
+            Self::Platform => "WITHHELD_REASON_PLATFORM",
+            Self::Channel => "WITHHELD_REASON_CHANNEL",
+            Self::DomainController => "WITHHELD_REASON_DOMAIN_CONTROLLER",
+            Self::AgentVersion => "WITHHELD_REASON_AGENT_VERSION",
+            Self::Waived => "WITHHELD_REASON_WAIVED",
+            Self::TamperProtected => "WITHHELD_REASON_TAMPER_PROTECTED",
+            Self::Rules => "WITHHELD_REASON_RULES",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WITHHELD_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "WITHHELD_REASON_CONFLICT" => Some(Self::Conflict),
+            "WITHHELD_REASON_PLATFORM" => Some(Self::Platform),
+            "WITHHELD_REASON_CHANNEL" => Some(Self::Channel),
+            "WITHHELD_REASON_DOMAIN_CONTROLLER" => Some(Self::DomainController),
+            "WITHHELD_REASON_AGENT_VERSION" => Some(Self::AgentVersion),
+            "WITHHELD_REASON_WAIVED" => Some(Self::Waived),
+            "WITHHELD_REASON_TAMPER_PROTECTED" => Some(Self::TamperProtected),
+            "WITHHELD_REASON_RULES" => Some(Self::Rules),
+            _ => None,
+        }
+    }
+}
 /// An endpoint security policy.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Policy {
@@ -99,6 +156,18 @@ pub struct Policy {
     /// What becomes of its settings on a device that it no longer reaches; default revert.
     #[prost(enumeration = "OnUnassign", tag = "9")]
     pub on_unassign: i32,
+    /// Names the revision by its content (profile, settings, `on_unassign`): SHA-256 in hexadecimal. A rename keeps it.
+    #[prost(string, tag = "10")]
+    pub revision_id: ::prost::alloc::string::String,
+    /// When it was deleted; absent while it is there.
+    #[prost(message, optional, tag = "11")]
+    pub delete_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who made the latest revision.
+    #[prost(string, tag = "12")]
+    pub actor: ::prost::alloc::string::String,
+    /// Why, as they said.
+    #[prost(string, tag = "13")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A policy to create.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -115,6 +184,9 @@ pub struct CreatePolicyRequest {
     /// Only check the request; change nothing.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A policy to revise.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -128,6 +200,9 @@ pub struct UpdatePolicyRequest {
     /// Only check the request; change nothing.
     #[prost(bool, tag = "3")]
     pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// Which policy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -148,6 +223,9 @@ pub struct ListPoliciesRequest {
     /// `next_page_token` of the page before.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+    /// Also those that were deleted.
+    #[prost(bool, tag = "4")]
+    pub show_deleted: bool,
 }
 /// A page of policies.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -174,6 +252,143 @@ pub struct DeletePolicyRequest {
     /// Only check the request; change nothing.
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A policy to bring back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UndeletePolicyRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// Whose revisions to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPolicyRevisionsRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// How many at most, up to 1,000; default 100.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// `next_page_token` of the page before.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of revisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPolicyRevisionsResponse {
+    /// The revisions, the newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub revisions: ::prost::alloc::vec::Vec<PolicyRevision>,
+    /// Token of the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A revision of a policy. It never changes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyRevision {
+    /// Its number, from 1.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Names it by its content; see `Policy.revision_id`.
+    #[prost(string, tag = "2")]
+    pub revision_id: ::prost::alloc::string::String,
+    /// Name of the policy then.
+    #[prost(string, tag = "3")]
+    pub display_name: ::prost::alloc::string::String,
+    /// What it sets.
+    #[prost(message, repeated, tag = "4")]
+    pub settings: ::prost::alloc::vec::Vec<Setting>,
+    /// What becomes of its settings on a device that it no longer reaches.
+    #[prost(enumeration = "OnUnassign", tag = "5")]
+    pub on_unassign: i32,
+    /// Who made it.
+    #[prost(string, tag = "6")]
+    pub actor: ::prost::alloc::string::String,
+    /// Why, as they said.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "8")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Number of the revision it rolled back to; 0 when it did not.
+    #[prost(uint64, tag = "9")]
+    pub rolled_back_to: u64,
+    /// Position of its event in the policy log.
+    #[prost(uint64, tag = "10")]
+    pub position: u64,
+}
+/// Which revisions to compare. Each is a number, `latest`, or the first characters (at least 8) of a `revision_id`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DiffPolicyRevisionsRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The one before; empty means the one before `to`.
+    #[prost(string, tag = "2")]
+    pub from: ::prost::alloc::string::String,
+    /// The one after; empty means the latest.
+    #[prost(string, tag = "3")]
+    pub to: ::prost::alloc::string::String,
+}
+/// What differs between two revisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyDiff {
+    /// The one before.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<PolicyRevision>,
+    /// The one after.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<PolicyRevision>,
+    /// Settings that differ, sorted by id.
+    #[prost(message, repeated, tag = "3")]
+    pub settings: ::prost::alloc::vec::Vec<SettingDiff>,
+}
+/// A setting that differs.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SettingDiff {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Value before; absent when it was not set.
+    #[prost(message, optional, tag = "2")]
+    pub before: ::core::option::Option<SettingValue>,
+    /// Value after; absent when it is not set.
+    #[prost(message, optional, tag = "3")]
+    pub after: ::core::option::Option<SettingValue>,
+}
+/// A revision to go back to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RollbackPolicyRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The revision: a number, or the first characters (at least 8) of a `revision_id`.
+    #[prost(string, tag = "2")]
+    pub revision: ::prost::alloc::string::String,
+    /// Etag the policy must still have; empty means any.
+    #[prost(string, tag = "3")]
+    pub etag: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// A policy's tie to a group.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -190,6 +405,16 @@ pub struct Assignment {
     /// When it was assigned.
     #[prost(message, optional, tag = "4")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Decides conflicts: of the values that policies want, those of the least number win; 1 to 1,000. Without one a policy
+    /// loses to any that has one.
+    #[prost(uint32, optional, tag = "5")]
+    pub priority: ::core::option::Option<u32>,
+    /// An assignment filter, kept as it is and without effect on this channel; at most 3,072 characters.
+    #[prost(string, tag = "6")]
+    pub filter: ::prost::alloc::string::String,
+    /// What is to be known of it, for example that its filter has no effect.
+    #[prost(string, repeated, tag = "7")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// A policy to assign.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -209,6 +434,12 @@ pub struct AssignPolicyRequest {
     /// Only check the request; change nothing.
     #[prost(bool, tag = "5")]
     pub validate_only: bool,
+    /// See `Assignment.priority`; an exclusion takes none.
+    #[prost(uint32, optional, tag = "6")]
+    pub priority: ::core::option::Option<u32>,
+    /// See `Assignment.filter`.
+    #[prost(string, tag = "7")]
+    pub filter: ::prost::alloc::string::String,
 }
 /// An assignment to take back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -275,6 +506,12 @@ pub struct EffectiveSetting {
     /// How values of several policies were brought together, as the catalogue says: `conflict`, `union`, …
     #[prost(string, tag = "3")]
     pub merge_mode: ::prost::alloc::string::String,
+    /// Values that lost to a priority.
+    #[prost(message, repeated, tag = "4")]
+    pub losers: ::prost::alloc::vec::Vec<Candidate>,
+    /// Tamper protection is on for the device and guards the setting: it holds only if the device reads it back.
+    #[prost(bool, tag = "5")]
+    pub tamper_guarded: bool,
 }
 /// Where a value comes from.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -288,6 +525,9 @@ pub struct SettingSource {
     /// Resource names of the groups that brought it to the device.
     #[prost(string, repeated, tag = "3")]
     pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The priority it came with: the least of those of the assignments that brought it.
+    #[prost(uint32, optional, tag = "4")]
+    pub priority: ::core::option::Option<u32>,
 }
 /// A setting that is assigned but not in force.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -312,6 +552,529 @@ pub struct Candidate {
     #[prost(message, optional, tag = "2")]
     pub source: ::core::option::Option<SettingSource>,
 }
+/// Changes to make at once. All ids that they name, those of policies that they create included, are known beforehand: a
+/// policy's id is derived from its change's `request_id`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyChangesRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// The changes, in order; at most 500.
+    #[prost(message, repeated, tag = "2")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// UUID of this request; a repeat with the same id is the same request.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// Digest of the plan that was approved; empty means none. When what the plan was made of has moved on, nothing is
+    /// changed and the error is PLAN_MOVED_ON.
+    #[prost(bytes = "vec", tag = "6")]
+    pub plan_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Memberships that the plan was made with; see `PlanChangesRequest.memberships`.
+    #[prost(message, repeated, tag = "7")]
+    pub memberships: ::prost::alloc::vec::Vec<ProposedMembership>,
+}
+/// One change. The fields `parent`, `validate_only` and `reason` of its request are those of the whole; `request_id` may be
+/// empty where nothing is created.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// What to do.
+    #[prost(oneof = "change::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    pub kind: ::core::option::Option<change::Kind>,
+}
+/// Nested message and enum types in `Change`.
+pub mod change {
+    /// What to do.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        /// Create a policy.
+        #[prost(message, tag = "1")]
+        CreatePolicy(super::CreatePolicyRequest),
+        /// Revise a policy.
+        #[prost(message, tag = "2")]
+        UpdatePolicy(super::UpdatePolicyRequest),
+        /// Delete a policy.
+        #[prost(message, tag = "3")]
+        DeletePolicy(super::DeletePolicyRequest),
+        /// Bring a policy back.
+        #[prost(message, tag = "4")]
+        UndeletePolicy(super::UndeletePolicyRequest),
+        /// Assign a policy.
+        #[prost(message, tag = "5")]
+        AssignPolicy(super::AssignPolicyRequest),
+        /// Take an assignment back.
+        #[prost(message, tag = "6")]
+        UnassignPolicy(super::UnassignPolicyRequest),
+        /// Grant a waiver.
+        #[prost(message, tag = "7")]
+        CreateWaiver(super::CreateWaiverRequest),
+        /// End a waiver.
+        #[prost(message, tag = "8")]
+        RevokeWaiver(super::RevokeWaiverRequest),
+    }
+}
+/// What came of changes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ApplyChangesResponse {
+    /// Resource names of what each change made or changed, in order.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How many events were appended; 0 when everything was so already.
+    #[prost(uint32, tag = "2")]
+    pub events: u32,
+    /// Pairs of assignments of the policies touched that want different values, after the changes.
+    #[prost(message, repeated, tag = "3")]
+    pub collisions: ::prost::alloc::vec::Vec<Collision>,
+}
+/// Changes to foresee.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlanChangesRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// The changes, in order; at most 500. None asks what the memberships alone would do.
+    #[prost(message, repeated, tag = "2")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+    /// Groups as they would be: of groups that do not exist yet, and of groups whose rule or members would change.
+    #[prost(message, repeated, tag = "3")]
+    pub memberships: ::prost::alloc::vec::Vec<ProposedMembership>,
+    /// How many devices of each kind to name; at most 100, default 10.
+    #[prost(int32, tag = "4")]
+    pub sample_size: i32,
+}
+/// A group as it would be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProposedMembership {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// Ordinals of its members: a roaring bitmap in the portable serialisation.
+    #[prost(bytes = "vec", tag = "2")]
+    pub members: ::prost::alloc::vec::Vec<u8>,
+}
+/// What changes would do.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Plan {
+    /// Names the changes and everything that they would do; `ApplyChanges` demands that it still holds. 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub digest: ::prost::alloc::vec::Vec<u8>,
+    /// Positions of the logs that it reflects, for example `enroll:9,identity:12,policy:7`.
+    #[prost(string, tag = "2")]
+    pub position: ::prost::alloc::string::String,
+    /// Devices that would be set to something else.
+    #[prost(uint64, tag = "3")]
+    pub devices_touched: u64,
+    /// Some of them, resource names.
+    #[prost(string, repeated, tag = "4")]
+    pub devices_sample: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What would change of each setting: removals first, then changes, then additions; each sorted by id.
+    #[prost(message, repeated, tag = "5")]
+    pub settings: ::prost::alloc::vec::Vec<PlannedSetting>,
+    /// Conflicts that would come.
+    #[prost(message, repeated, tag = "6")]
+    pub new_conflicts: ::prost::alloc::vec::Vec<PlannedConflict>,
+    /// Conflicts that would go.
+    #[prost(message, repeated, tag = "7")]
+    pub solved_conflicts: ::prost::alloc::vec::Vec<PlannedConflict>,
+    /// Devices of which it is unknown whether they are in a group that the changes touch; they keep what they last were.
+    #[prost(uint64, tag = "8")]
+    pub devices_unknown: u64,
+    /// Some of them, resource names.
+    #[prost(string, repeated, tag = "9")]
+    pub devices_unknown_sample: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Different inputs that were resolved: devices that do not differ share one.
+    #[prost(uint64, tag = "10")]
+    pub resolved: u64,
+    /// Devices with tamper protection on that would be touched in a setting it guards.
+    #[prost(uint64, tag = "11")]
+    pub devices_tamper_guarded: u64,
+    /// What is to be known of it, for example that a filter has no effect.
+    #[prost(string, repeated, tag = "12")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What would change of a setting, on a number of devices.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedSetting {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Value before; absent when it is not set.
+    #[prost(message, optional, tag = "2")]
+    pub before: ::core::option::Option<SettingValue>,
+    /// Value after; absent when it would not be set any more.
+    #[prost(message, optional, tag = "3")]
+    pub after: ::core::option::Option<SettingValue>,
+    /// On how many devices.
+    #[prost(uint64, tag = "4")]
+    pub devices: u64,
+    /// Resource names of the policies that set it before and after.
+    #[prost(string, repeated, tag = "5")]
+    pub policies: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Why it would not be set any more, when policies still carry it.
+    #[prost(enumeration = "WithheldReason", tag = "6")]
+    pub withheld: i32,
+}
+/// A conflict that would come or go, on a number of devices.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PlannedConflict {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Who wants what.
+    #[prost(message, repeated, tag = "2")]
+    pub candidates: ::prost::alloc::vec::Vec<Candidate>,
+    /// On how many devices.
+    #[prost(uint64, tag = "3")]
+    pub devices: u64,
+}
+/// Whose collisions to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCollisionsRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// Resource name of a policy; empty means of all.
+    #[prost(string, tag = "2")]
+    pub policy: ::prost::alloc::string::String,
+}
+/// Collisions.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCollisionsResponse {
+    /// The collisions: those on most devices first; at most 1,000.
+    #[prost(message, repeated, tag = "1")]
+    pub collisions: ::prost::alloc::vec::Vec<Collision>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "2")]
+    pub position: ::prost::alloc::string::String,
+}
+/// Two assignments that want different values.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Collision {
+    /// Resource names of the two assignments.
+    #[prost(string, repeated, tag = "1")]
+    pub assignments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Catalogue ids of the settings on which they differ, sorted.
+    #[prost(string, repeated, tag = "2")]
+    pub settings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// On how many devices both hold now; 0 when no device is in both groups.
+    #[prost(uint64, tag = "3")]
+    pub devices: u64,
+    /// A priority decides between them.
+    #[prost(bool, tag = "4")]
+    pub decided: bool,
+}
+/// An exemption from a setting or a policy, for a time. The devices are not set to what the policies carry.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Waiver {
+    /// Resource name, `tenants/{tenant}/waivers/{waiver}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Resource name of the policy; empty means whatever policy carries the setting.
+    #[prost(string, tag = "2")]
+    pub policy: ::prost::alloc::string::String,
+    /// Catalogue id of the setting; empty means all settings of the policy. One of both is given.
+    #[prost(string, tag = "3")]
+    pub setting: ::prost::alloc::string::String,
+    /// Why; 1 to 1,024 characters.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who approved it, for people; 1 to 256 characters.
+    #[prost(string, tag = "7")]
+    pub approver: ::prost::alloc::string::String,
+    /// When it ends by itself; at most 366 days from now.
+    #[prost(message, optional, tag = "8")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who granted it.
+    #[prost(string, tag = "9")]
+    pub actor: ::prost::alloc::string::String,
+    /// When it was granted.
+    #[prost(message, optional, tag = "10")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Where it stands.
+    #[prost(enumeration = "WaiverState", tag = "11")]
+    pub state: i32,
+    /// When it ended; absent while it is active.
+    #[prost(message, optional, tag = "12")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who is exempt.
+    #[prost(oneof = "waiver::Target", tags = "4, 5")]
+    pub target: ::core::option::Option<waiver::Target>,
+}
+/// Nested message and enum types in `Waiver`.
+pub mod waiver {
+    /// Who is exempt.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// Resource name of a group.
+        #[prost(string, tag = "4")]
+        Group(::prost::alloc::string::String),
+        /// Resource name of a device.
+        #[prost(string, tag = "5")]
+        Device(::prost::alloc::string::String),
+    }
+}
+/// A waiver to grant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateWaiverRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// The waiver: `policy`, `setting`, the target, `reason`, `approver` and `expire_time` are read.
+    #[prost(message, optional, tag = "2")]
+    pub waiver: ::core::option::Option<Waiver>,
+    /// UUID of this request; the waiver's id is derived from it.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// Which waiver.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetWaiverRequest {
+    /// Resource name of the waiver.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Which waivers to list.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListWaiversRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// Only those that are active.
+    #[prost(bool, tag = "2")]
+    pub active_only: bool,
+    /// How many at most, up to 1,000; default 100.
+    #[prost(int32, tag = "3")]
+    pub page_size: i32,
+    /// `next_page_token` of the page before.
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// A page of waivers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListWaiversResponse {
+    /// The waivers.
+    #[prost(message, repeated, tag = "1")]
+    pub waivers: ::prost::alloc::vec::Vec<Waiver>,
+    /// Token of the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// A waiver to end.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeWaiverRequest {
+    /// Resource name of the waiver.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// How devices of a tenant check in. What is left out keeps its default.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInSettings {
+    /// Resource name, `tenants/{tenant}/checkInSettings`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Pause between check-ins: 5 minutes to 24 hours; default 90 minutes.
+    #[prost(message, optional, tag = "2")]
+    pub interval: ::core::option::Option<::prost_types::Duration>,
+    /// Pause while a device has a watch open, which tells it of changes: `interval` to 24 hours; default 6 hours.
+    #[prost(message, optional, tag = "3")]
+    pub watched_interval: ::core::option::Option<::prost_types::Duration>,
+    /// The first check-ins of a device are closer: this many …
+    #[prost(uint32, optional, tag = "4")]
+    pub first_count: ::core::option::Option<u32>,
+    /// … with this pause. Defaults 5 and 3 minutes.
+    #[prost(message, optional, tag = "5")]
+    pub first_interval: ::core::option::Option<::prost_types::Duration>,
+    /// Then this many …
+    #[prost(uint32, optional, tag = "6")]
+    pub second_count: ::core::option::Option<u32>,
+    /// … with this pause. Defaults 8 and 15 minutes.
+    #[prost(message, optional, tag = "7")]
+    pub second_interval: ::core::option::Option<::prost_types::Duration>,
+    /// Devices hinted a second, at most; a change for more is spread. 1 to 1,000,000; default 2,000.
+    #[prost(uint32, optional, tag = "8")]
+    pub hints_per_second: ::core::option::Option<u32>,
+    /// How long a signed policy is good: 1 to 90 days; default 7 days.
+    #[prost(message, optional, tag = "9")]
+    pub policy_life: ::core::option::Option<::prost_types::Duration>,
+    /// Etag; empty means any.
+    #[prost(string, tag = "10")]
+    pub etag: ::prost::alloc::string::String,
+    /// When it was last changed; absent while the defaults hold.
+    #[prost(message, optional, tag = "11")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Whose settings.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCheckInSettingsRequest {
+    /// Resource name, `tenants/{tenant}/checkInSettings`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Settings to change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateCheckInSettingsRequest {
+    /// The settings, whole: what is left out goes back to its default.
+    #[prost(message, optional, tag = "1")]
+    pub check_in_settings: ::core::option::Option<CheckInSettings>,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// What to explain.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainDeviceRequest {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Catalogue id of a setting; empty means all.
+    #[prost(string, tag = "2")]
+    pub setting: ::prost::alloc::string::String,
+}
+/// Why a device is set to what it is set to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Explanation {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Etag of what is resolved for it.
+    #[prost(bytes = "vec", tag = "2")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "3")]
+    pub position: ::prost::alloc::string::String,
+    /// What of the device mattered, by name, for example `platform: linux`, `channel: ssm`, `domain_controller: false`.
+    #[prost(map = "string, string", tag = "4")]
+    pub facts: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Each setting, in force or withheld, sorted by id. A setting asked for that no policy carries stands here too.
+    #[prost(message, repeated, tag = "5")]
+    pub settings: ::prost::alloc::vec::Vec<ExplainedSetting>,
+    /// Policies that are assigned to a group of the device and do not reach it, with the reason.
+    #[prost(message, repeated, tag = "6")]
+    pub not_reaching: ::prost::alloc::vec::Vec<ExplainedPolicy>,
+}
+/// Why one setting is what it is.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainedSetting {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Value in force; absent when it is withheld or not set.
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<SettingValue>,
+    /// How values of several policies are brought together.
+    #[prost(string, tag = "3")]
+    pub merge_mode: ::prost::alloc::string::String,
+    /// Policies whose values are in force.
+    #[prost(message, repeated, tag = "4")]
+    pub winners: ::prost::alloc::vec::Vec<ExplainedSource>,
+    /// Policies whose values are not.
+    #[prost(message, repeated, tag = "5")]
+    pub losers: ::prost::alloc::vec::Vec<ExplainedSource>,
+    /// Why it is withheld, or part of it; unspecified when all of it is in force.
+    #[prost(enumeration = "WithheldReason", tag = "6")]
+    pub withheld: i32,
+    /// The whole, as a sentence.
+    #[prost(string, tag = "7")]
+    pub summary: ::prost::alloc::string::String,
+    /// Waivers that exempt the device, resource names.
+    #[prost(string, repeated, tag = "8")]
+    pub waivers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Tamper protection is on for the device and guards the setting.
+    #[prost(bool, tag = "9")]
+    pub tamper_guarded: bool,
+}
+/// A policy that carries a setting, and who brought it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExplainedSource {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Its name for people.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// The value it wants.
+    #[prost(message, optional, tag = "3")]
+    pub value: ::core::option::Option<SettingValue>,
+    /// Its revision.
+    #[prost(uint64, tag = "4")]
+    pub revision: u64,
+    /// Names the revision by its content.
+    #[prost(string, tag = "5")]
+    pub revision_id: ::prost::alloc::string::String,
+    /// Who made the revision.
+    #[prost(string, tag = "6")]
+    pub actor: ::prost::alloc::string::String,
+    /// Why, as they said.
+    #[prost(string, tag = "7")]
+    pub reason: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "8")]
+    pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Position of the revision's event in the policy log.
+    #[prost(uint64, tag = "9")]
+    pub position: u64,
+    /// The assignments that brought it to the device.
+    #[prost(message, repeated, tag = "10")]
+    pub assignments: ::prost::alloc::vec::Vec<ExplainedAssignment>,
+}
+/// An assignment that brought a policy to a device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainedAssignment {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// Its priority, if it has one.
+    #[prost(uint32, optional, tag = "2")]
+    pub priority: ::core::option::Option<u32>,
+    /// Who assigned.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+    /// When.
+    #[prost(message, optional, tag = "4")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Position of the assignment's event in the policy log.
+    #[prost(uint64, tag = "5")]
+    pub position: u64,
+}
+/// A policy that does not reach a device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainedPolicy {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Its name for people.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// Why, as a sentence; for example `excluded by group …`.
+    #[prost(string, tag = "3")]
+    pub why: ::prost::alloc::string::String,
+}
 /// Which device shall check in.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SyncDeviceRequest {
@@ -331,6 +1094,48 @@ pub struct SyncDeviceResponse {
     /// Whether the device has a watch open and was hinted; otherwise it syncs at its next check-in.
     #[prost(bool, tag = "1")]
     pub connected: bool,
+}
+/// Which devices shall check in.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SyncDevicesRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// Resource names of the devices; 1 to 10,000.
+    #[prost(string, repeated, tag = "2")]
+    pub devices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// UUID of this request.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// What came of a sync of many.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SyncDevicesResponse {
+    /// How many have a watch open and were hinted.
+    #[prost(uint32, tag = "1")]
+    pub connected: u32,
+    /// How many sync at their next check-in.
+    #[prost(uint32, tag = "2")]
+    pub waiting: u32,
+    /// Devices that cannot be synced, with the reason.
+    #[prost(message, repeated, tag = "3")]
+    pub refused: ::prost::alloc::vec::Vec<SyncRefusal>,
+}
+/// A device that cannot be synced.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SyncRefusal {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Error code: `DEVICE_UNKNOWN` or `DEVICE_NOT_MANAGED`.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// Enrollment code that says why it is not managed here, for example `MANAGED_BY_MDM`; empty when there is none.
+    #[prost(string, tag = "3")]
+    pub enrollment_code: ::prost::alloc::string::String,
 }
 /// What becomes of a setting on a device that its policy no longer reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -398,39 +1203,39 @@ impl AssignmentIntent {
         }
     }
 }
-/// Why a setting is withheld.
+/// Where a waiver stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
-pub enum WithheldReason {
+pub enum WaiverState {
     /// Not said.
     Unspecified = 0,
-    /// Policies want different values.
-    Conflict = 1,
-    /// The policy is for another platform.
-    Platform = 2,
-    /// The setting cannot be delivered on this channel.
-    Channel = 3,
+    /// It exempts.
+    Active = 1,
+    /// Its time is over.
+    Expired = 2,
+    /// An admin ended it.
+    Revoked = 3,
 }
-impl WithheldReason {
+impl WaiverState {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
     /// The values are not transformed in any way and thus are considered stable
     /// (if the ProtoBuf definition does not change) and safe for programmatic use.
     pub fn as_str_name(&self) -> &'static str {
         match self {
-            Self::Unspecified => "WITHHELD_REASON_UNSPECIFIED",
-            Self::Conflict => "WITHHELD_REASON_CONFLICT",
-            Self::Platform => "WITHHELD_REASON_PLATFORM",
-            Self::Channel => "WITHHELD_REASON_CHANNEL",
+            Self::Unspecified => "WAIVER_STATE_UNSPECIFIED",
+            Self::Active => "WAIVER_STATE_ACTIVE",
+            Self::Expired => "WAIVER_STATE_EXPIRED",
+            Self::Revoked => "WAIVER_STATE_REVOKED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
-            "WITHHELD_REASON_UNSPECIFIED" => Some(Self::Unspecified),
-            "WITHHELD_REASON_CONFLICT" => Some(Self::Conflict),
-            "WITHHELD_REASON_PLATFORM" => Some(Self::Platform),
-            "WITHHELD_REASON_CHANNEL" => Some(Self::Channel),
+            "WAIVER_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "WAIVER_STATE_ACTIVE" => Some(Self::Active),
+            "WAIVER_STATE_EXPIRED" => Some(Self::Expired),
+            "WAIVER_STATE_REVOKED" => Some(Self::Revoked),
             _ => None,
         }
     }
@@ -631,7 +1436,7 @@ pub mod policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes a policy with its assignments.
+        /// Deletes a policy softly: it reaches no device any more, its name is free, and `UndeletePolicy` brings it back.
         ///
         /// Errors: POLICY_UNKNOWN, ETAG_MISMATCH.
         pub async fn delete_policy(
@@ -657,9 +1462,123 @@ pub mod policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Assigns a policy to a group, or excludes a group from it. Assigning twice is no error.
+        /// Brings a deleted policy back as it was, with its assignments.
         ///
-        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN.
+        /// Errors: POLICY_UNKNOWN, NAME_TAKEN.
+        pub async fn undelete_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UndeletePolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Policy>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/UndeletePolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "UndeletePolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the revisions of a policy, deleted or not, the newest first.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        pub async fn list_policy_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPolicyRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyRevisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/ListPolicyRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.policy.v1.PolicyService",
+                        "ListPolicyRevisions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells what differs between two revisions of a policy.
+        ///
+        /// Errors: POLICY_UNKNOWN, REVISION_UNKNOWN.
+        pub async fn diff_policy_revisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DiffPolicyRevisionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicyDiff>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/DiffPolicyRevisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.policy.v1.PolicyService",
+                        "DiffPolicyRevisions",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Makes a new revision with the settings of an earlier one.
+        ///
+        /// Errors: POLICY_UNKNOWN, REVISION_UNKNOWN, ETAG_MISMATCH, and those of CreatePolicy when the catalogue moved on.
+        pub async fn rollback_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RollbackPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Policy>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/RollbackPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "RollbackPolicy"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Assigns a policy to a group, or excludes a group from it. Assigning as it is already is no error; another intent,
+        /// priority or filter replaces what was there.
+        ///
+        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN, TARGET_UNSUPPORTED, ARGUMENT_INVALID.
         pub async fn assign_policy(
             &mut self,
             request: impl tonic::IntoRequest<super::AssignPolicyRequest>,
@@ -738,6 +1657,255 @@ pub mod policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Makes many changes at once: all of them or none, and one wave of resolving and hinting.
+        ///
+        /// Errors: those of the single calls, with the field `changes[i]…`; PLAN_MOVED_ON.
+        pub async fn apply_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApplyChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyChangesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/ApplyChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "ApplyChanges"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells what changes would do to every device, by the same resolver that decides for devices. Changes nothing.
+        ///
+        /// Errors: those of ApplyChanges.
+        pub async fn plan_changes(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PlanChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::Plan>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/PlanChanges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "PlanChanges"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists the pairs of assignments that want different values of a setting, with the number of devices where they do.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        pub async fn list_collisions(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCollisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCollisionsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/ListCollisions",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "ListCollisions"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Exempts the devices of a group, or one device, from a setting or a whole policy, for a time.
+        ///
+        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN, DEVICE_UNKNOWN, SETTING_UNKNOWN, ARGUMENT_INVALID.
+        pub async fn create_waiver(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/CreateWaiver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "CreateWaiver"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns a waiver.
+        ///
+        /// Errors: WAIVER_UNKNOWN.
+        pub async fn get_waiver(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/GetWaiver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("muster.policy.v1.PolicyService", "GetWaiver"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists waivers, those that ended too, by the time they were granted.
+        pub async fn list_waivers(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListWaiversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWaiversResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/ListWaivers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "ListWaivers"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends a waiver before its time. Ending one that ended is no error.
+        ///
+        /// Errors: WAIVER_UNKNOWN.
+        pub async fn revoke_waiver(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/RevokeWaiver",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "RevokeWaiver"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns how devices of a tenant check in.
+        pub async fn get_check_in_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCheckInSettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckInSettings>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/GetCheckInSettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.policy.v1.PolicyService",
+                        "GetCheckInSettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes how devices of a tenant check in.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        pub async fn update_check_in_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateCheckInSettingsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CheckInSettings>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/UpdateCheckInSettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.policy.v1.PolicyService",
+                        "UpdateCheckInSettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns what is resolved for one device, with where each value comes from.
         ///
         /// Errors: DEVICE_UNKNOWN.
@@ -770,9 +1938,35 @@ pub mod policy_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Explains what one device is set to, or one setting of it: who wrote it, which groups brought it, who lost and why.
+        ///
+        /// Errors: DEVICE_UNKNOWN, SETTING_UNKNOWN.
+        pub async fn explain_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Explanation>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/ExplainDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "ExplainDevice"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Hints a device to check in now, whether or not something changed for it.
         ///
-        /// Errors: DEVICE_UNKNOWN.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_NOT_MANAGED.
         pub async fn sync_device(
             &mut self,
             request: impl tonic::IntoRequest<super::SyncDeviceRequest>,
@@ -795,6 +1989,35 @@ pub mod policy_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("muster.policy.v1.PolicyService", "SyncDevice"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Hints many devices to check in now: one event. Devices that are not managed here are named, with the reason.
+        ///
+        /// Errors: ARGUMENT_INVALID.
+        pub async fn sync_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SyncDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SyncDevicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.policy.v1.PolicyService/SyncDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.policy.v1.PolicyService", "SyncDevices"),
+                );
             self.inner.unary(req, path, codec).await
         }
     }
@@ -842,16 +2065,48 @@ pub mod policy_service_server {
             tonic::Response<super::ListPoliciesResponse>,
             tonic::Status,
         >;
-        /// Deletes a policy with its assignments.
+        /// Deletes a policy softly: it reaches no device any more, its name is free, and `UndeletePolicy` brings it back.
         ///
         /// Errors: POLICY_UNKNOWN, ETAG_MISMATCH.
         async fn delete_policy(
             &self,
             request: tonic::Request<super::DeletePolicyRequest>,
         ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
-        /// Assigns a policy to a group, or excludes a group from it. Assigning twice is no error.
+        /// Brings a deleted policy back as it was, with its assignments.
         ///
-        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN.
+        /// Errors: POLICY_UNKNOWN, NAME_TAKEN.
+        async fn undelete_policy(
+            &self,
+            request: tonic::Request<super::UndeletePolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Policy>, tonic::Status>;
+        /// Lists the revisions of a policy, deleted or not, the newest first.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        async fn list_policy_revisions(
+            &self,
+            request: tonic::Request<super::ListPolicyRevisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyRevisionsResponse>,
+            tonic::Status,
+        >;
+        /// Tells what differs between two revisions of a policy.
+        ///
+        /// Errors: POLICY_UNKNOWN, REVISION_UNKNOWN.
+        async fn diff_policy_revisions(
+            &self,
+            request: tonic::Request<super::DiffPolicyRevisionsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicyDiff>, tonic::Status>;
+        /// Makes a new revision with the settings of an earlier one.
+        ///
+        /// Errors: POLICY_UNKNOWN, REVISION_UNKNOWN, ETAG_MISMATCH, and those of CreatePolicy when the catalogue moved on.
+        async fn rollback_policy(
+            &self,
+            request: tonic::Request<super::RollbackPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Policy>, tonic::Status>;
+        /// Assigns a policy to a group, or excludes a group from it. Assigning as it is already is no error; another intent,
+        /// priority or filter replaces what was there.
+        ///
+        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN, TARGET_UNSUPPORTED, ARGUMENT_INVALID.
         async fn assign_policy(
             &self,
             request: tonic::Request<super::AssignPolicyRequest>,
@@ -873,6 +2128,74 @@ pub mod policy_service_server {
             tonic::Response<super::ListAssignmentsResponse>,
             tonic::Status,
         >;
+        /// Makes many changes at once: all of them or none, and one wave of resolving and hinting.
+        ///
+        /// Errors: those of the single calls, with the field `changes[i]…`; PLAN_MOVED_ON.
+        async fn apply_changes(
+            &self,
+            request: tonic::Request<super::ApplyChangesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ApplyChangesResponse>,
+            tonic::Status,
+        >;
+        /// Tells what changes would do to every device, by the same resolver that decides for devices. Changes nothing.
+        ///
+        /// Errors: those of ApplyChanges.
+        async fn plan_changes(
+            &self,
+            request: tonic::Request<super::PlanChangesRequest>,
+        ) -> std::result::Result<tonic::Response<super::Plan>, tonic::Status>;
+        /// Lists the pairs of assignments that want different values of a setting, with the number of devices where they do.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        async fn list_collisions(
+            &self,
+            request: tonic::Request<super::ListCollisionsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCollisionsResponse>,
+            tonic::Status,
+        >;
+        /// Exempts the devices of a group, or one device, from a setting or a whole policy, for a time.
+        ///
+        /// Errors: POLICY_UNKNOWN, GROUP_UNKNOWN, DEVICE_UNKNOWN, SETTING_UNKNOWN, ARGUMENT_INVALID.
+        async fn create_waiver(
+            &self,
+            request: tonic::Request<super::CreateWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status>;
+        /// Returns a waiver.
+        ///
+        /// Errors: WAIVER_UNKNOWN.
+        async fn get_waiver(
+            &self,
+            request: tonic::Request<super::GetWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status>;
+        /// Lists waivers, those that ended too, by the time they were granted.
+        async fn list_waivers(
+            &self,
+            request: tonic::Request<super::ListWaiversRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListWaiversResponse>,
+            tonic::Status,
+        >;
+        /// Ends a waiver before its time. Ending one that ended is no error.
+        ///
+        /// Errors: WAIVER_UNKNOWN.
+        async fn revoke_waiver(
+            &self,
+            request: tonic::Request<super::RevokeWaiverRequest>,
+        ) -> std::result::Result<tonic::Response<super::Waiver>, tonic::Status>;
+        /// Returns how devices of a tenant check in.
+        async fn get_check_in_settings(
+            &self,
+            request: tonic::Request<super::GetCheckInSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckInSettings>, tonic::Status>;
+        /// Changes how devices of a tenant check in.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        async fn update_check_in_settings(
+            &self,
+            request: tonic::Request<super::UpdateCheckInSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::CheckInSettings>, tonic::Status>;
         /// Returns what is resolved for one device, with where each value comes from.
         ///
         /// Errors: DEVICE_UNKNOWN.
@@ -880,14 +2203,31 @@ pub mod policy_service_server {
             &self,
             request: tonic::Request<super::GetEffectivePolicyRequest>,
         ) -> std::result::Result<tonic::Response<super::EffectivePolicy>, tonic::Status>;
+        /// Explains what one device is set to, or one setting of it: who wrote it, which groups brought it, who lost and why.
+        ///
+        /// Errors: DEVICE_UNKNOWN, SETTING_UNKNOWN.
+        async fn explain_device(
+            &self,
+            request: tonic::Request<super::ExplainDeviceRequest>,
+        ) -> std::result::Result<tonic::Response<super::Explanation>, tonic::Status>;
         /// Hints a device to check in now, whether or not something changed for it.
         ///
-        /// Errors: DEVICE_UNKNOWN.
+        /// Errors: DEVICE_UNKNOWN, DEVICE_NOT_MANAGED.
         async fn sync_device(
             &self,
             request: tonic::Request<super::SyncDeviceRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SyncDeviceResponse>,
+            tonic::Status,
+        >;
+        /// Hints many devices to check in now: one event. Devices that are not managed here are named, with the reason.
+        ///
+        /// Errors: ARGUMENT_INVALID.
+        async fn sync_devices(
+            &self,
+            request: tonic::Request<super::SyncDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SyncDevicesResponse>,
             tonic::Status,
         >;
     }
@@ -1193,6 +2533,188 @@ pub mod policy_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.policy.v1.PolicyService/UndeletePolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct UndeletePolicySvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::UndeletePolicyRequest>
+                    for UndeletePolicySvc<T> {
+                        type Response = super::Policy;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UndeletePolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::undelete_policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UndeletePolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/ListPolicyRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPolicyRevisionsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ListPolicyRevisionsRequest>
+                    for ListPolicyRevisionsSvc<T> {
+                        type Response = super::ListPolicyRevisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPolicyRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::list_policy_revisions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPolicyRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/DiffPolicyRevisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct DiffPolicyRevisionsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::DiffPolicyRevisionsRequest>
+                    for DiffPolicyRevisionsSvc<T> {
+                        type Response = super::PolicyDiff;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DiffPolicyRevisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::diff_policy_revisions(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DiffPolicyRevisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/RollbackPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct RollbackPolicySvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::RollbackPolicyRequest>
+                    for RollbackPolicySvc<T> {
+                        type Response = super::Policy;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RollbackPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::rollback_policy(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RollbackPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/muster.policy.v1.PolicyService/AssignPolicy" => {
                     #[allow(non_camel_case_types)]
                     struct AssignPolicySvc<T: PolicyService>(pub Arc<T>);
@@ -1329,6 +2851,416 @@ pub mod policy_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.policy.v1.PolicyService/ApplyChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApplyChangesSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ApplyChangesRequest>
+                    for ApplyChangesSvc<T> {
+                        type Response = super::ApplyChangesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApplyChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::apply_changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApplyChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/PlanChanges" => {
+                    #[allow(non_camel_case_types)]
+                    struct PlanChangesSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::PlanChangesRequest>
+                    for PlanChangesSvc<T> {
+                        type Response = super::Plan;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PlanChangesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::plan_changes(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PlanChangesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/ListCollisions" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCollisionsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ListCollisionsRequest>
+                    for ListCollisionsSvc<T> {
+                        type Response = super::ListCollisionsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListCollisionsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::list_collisions(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCollisionsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/CreateWaiver" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateWaiverSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::CreateWaiverRequest>
+                    for CreateWaiverSvc<T> {
+                        type Response = super::Waiver;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateWaiverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::create_waiver(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateWaiverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/GetWaiver" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetWaiverSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::GetWaiverRequest>
+                    for GetWaiverSvc<T> {
+                        type Response = super::Waiver;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetWaiverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::get_waiver(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetWaiverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/ListWaivers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListWaiversSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ListWaiversRequest>
+                    for ListWaiversSvc<T> {
+                        type Response = super::ListWaiversResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListWaiversRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::list_waivers(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListWaiversSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/RevokeWaiver" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeWaiverSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::RevokeWaiverRequest>
+                    for RevokeWaiverSvc<T> {
+                        type Response = super::Waiver;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeWaiverRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::revoke_waiver(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeWaiverSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/GetCheckInSettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCheckInSettingsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::GetCheckInSettingsRequest>
+                    for GetCheckInSettingsSvc<T> {
+                        type Response = super::CheckInSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCheckInSettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::get_check_in_settings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCheckInSettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/UpdateCheckInSettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateCheckInSettingsSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::UpdateCheckInSettingsRequest>
+                    for UpdateCheckInSettingsSvc<T> {
+                        type Response = super::CheckInSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateCheckInSettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::update_check_in_settings(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateCheckInSettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/muster.policy.v1.PolicyService/GetEffectivePolicy" => {
                     #[allow(non_camel_case_types)]
                     struct GetEffectivePolicySvc<T: PolicyService>(pub Arc<T>);
@@ -1375,6 +3307,51 @@ pub mod policy_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.policy.v1.PolicyService/ExplainDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainDeviceSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::ExplainDeviceRequest>
+                    for ExplainDeviceSvc<T> {
+                        type Response = super::Explanation;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainDeviceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::explain_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/muster.policy.v1.PolicyService/SyncDevice" => {
                     #[allow(non_camel_case_types)]
                     struct SyncDeviceSvc<T: PolicyService>(pub Arc<T>);
@@ -1405,6 +3382,51 @@ pub mod policy_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SyncDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.policy.v1.PolicyService/SyncDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct SyncDevicesSvc<T: PolicyService>(pub Arc<T>);
+                    impl<
+                        T: PolicyService,
+                    > tonic::server::UnaryService<super::SyncDevicesRequest>
+                    for SyncDevicesSvc<T> {
+                        type Response = super::SyncDevicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SyncDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PolicyService>::sync_devices(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SyncDevicesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -1494,7 +3516,7 @@ pub struct PolicyDocument {
     /// The device it is for, 16 bytes.
     #[prost(bytes = "vec", tag = "2")]
     pub device_id: ::prost::alloc::vec::Vec<u8>,
-    /// SHA-256 of the canonical encoding of the settings, 32 bytes: names what is set, and nothing else.
+    /// SHA-256 of the canonical encoding of the settings and of what is withheld, 32 bytes: names the result, and nothing else.
     #[prost(bytes = "vec", tag = "3")]
     pub etag: ::prost::alloc::vec::Vec<u8>,
     /// Never goes down for a device.
@@ -1509,6 +3531,20 @@ pub struct PolicyDocument {
     /// What to set, sorted by id.
     #[prost(message, repeated, tag = "7")]
     pub settings: ::prost::alloc::vec::Vec<Setting>,
+    /// Settings that assigned policies carry and the device does not get, sorted by id, each once. The device reports them so.
+    /// Settings of other platforms are none of the device's business and are left out.
+    #[prost(message, repeated, tag = "8")]
+    pub withheld: ::prost::alloc::vec::Vec<Withheld>,
+}
+/// A setting that the device does not get.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Withheld {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(enumeration = "WithheldReason", tag = "2")]
+    pub reason: i32,
 }
 /// An order to leave management. A device obeys it only if it names that device and has not expired. Signed in the same
 /// envelope as a policy, with the payload type `application/vnd.muster.offboarding.v1+protobuf`.
@@ -1580,6 +3616,9 @@ pub struct CheckInResponse {
     /// With `DIRECTIVE_DECOMMISSION`: the order, signed as policies are; its payload is an `OffboardingOrder`.
     #[prost(message, optional, tag = "7")]
     pub offboarding_order: ::core::option::Option<SignedPolicy>,
+    /// The service's time: a device whose clock is wrong goes by it, for the connection is authentic.
+    #[prost(message, optional, tag = "8")]
+    pub server_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Whether something changed for the device.
     #[prost(oneof = "check_in_response::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<check_in_response::Outcome>,
@@ -1620,6 +3659,10 @@ pub struct WatchResponse {
     /// that trace.
     #[prost(string, tag = "3")]
     pub traceparent: ::prost::alloc::string::String,
+    /// The last message of a stream: the service ends it, and the device should watch again at a random moment within this
+    /// time. It is no reason to check in. Absent in hints.
+    #[prost(message, optional, tag = "4")]
+    pub reconnect_within: ::core::option::Option<::prost_types::Duration>,
 }
 /// Where a device stands with a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -2148,6 +4191,9 @@ pub struct PolicyCreated {
     /// What becomes of its settings on a device that it no longer reaches; unspecified means revert.
     #[prost(enumeration = "OnUnassign", tag = "4")]
     pub on_unassign: i32,
+    /// Why, as the admin said.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
 }
 /// An admin revised a policy. Aggregate `policy`.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -2164,10 +4210,27 @@ pub struct PolicyRevised {
     /// What becomes of its settings on a device that it no longer reaches; unspecified means revert.
     #[prost(enumeration = "OnUnassign", tag = "4")]
     pub on_unassign: i32,
+    /// Why, as the admin said.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// Number of the revision it rolled back to; 0 when it did not.
+    #[prost(uint64, tag = "6")]
+    pub rolled_back_to: u64,
 }
-/// An admin deleted a policy. Aggregate `policy`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct PolicyDeleted {}
+/// An admin deleted a policy: it reaches no device, and its assignments wait. Aggregate `policy`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyDeleted {
+    /// Why, as the admin said.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// An admin brought a deleted policy back as it was, with its assignments. Aggregate `policy`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyUndeleted {
+    /// Why, as the admin said.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// An admin assigned a policy to a group: one event, however many devices are in it. Aggregate `assignment`, whose id is
 /// derived from the policy's and the group's.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2181,6 +4244,12 @@ pub struct PolicyAssigned {
     /// Include or exclude.
     #[prost(enumeration = "AssignmentIntent", tag = "3")]
     pub intent: i32,
+    /// Decides conflicts: the least number wins.
+    #[prost(uint32, optional, tag = "4")]
+    pub priority: ::core::option::Option<u32>,
+    /// An assignment filter, without effect on this channel.
+    #[prost(string, tag = "5")]
+    pub filter: ::prost::alloc::string::String,
 }
 /// An admin took an assignment back. Aggregate `assignment`.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2195,6 +4264,68 @@ pub struct PolicyUnassigned {
 /// An admin asked a device to check in at once. Aggregate `sync`, whose id is the device's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PolicySyncRequested {}
+/// An admin asked many devices to check in at once. Aggregate `sync`, whose id is derived from the tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DevicesSyncRequested {
+    /// Ordinals of the devices: a roaring bitmap in the portable serialisation.
+    #[prost(bytes = "vec", tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<u8>,
+}
+/// An admin exempted devices from a setting or a policy. Aggregate `waiver`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaiverGranted {
+    /// The policy, 16 bytes; empty means whatever policy carries the setting.
+    #[prost(bytes = "vec", tag = "1")]
+    pub policy_id: ::prost::alloc::vec::Vec<u8>,
+    /// Catalogue id of the setting; empty means all settings of the policy.
+    #[prost(string, tag = "2")]
+    pub setting: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// Who approved it.
+    #[prost(string, tag = "6")]
+    pub approver: ::prost::alloc::string::String,
+    /// When it ends by itself.
+    #[prost(message, optional, tag = "7")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who is exempt.
+    #[prost(oneof = "waiver_granted::Target", tags = "3, 4")]
+    pub target: ::core::option::Option<waiver_granted::Target>,
+}
+/// Nested message and enum types in `WaiverGranted`.
+pub mod waiver_granted {
+    /// Who is exempt.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Target {
+        /// A group, 16 bytes.
+        #[prost(bytes, tag = "3")]
+        GroupId(::prost::alloc::vec::Vec<u8>),
+        /// A device, 16 bytes.
+        #[prost(bytes, tag = "4")]
+        DeviceId(::prost::alloc::vec::Vec<u8>),
+    }
+}
+/// An admin ended a waiver before its time. Aggregate `waiver`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaiverRevoked {
+    /// Why, as the admin said.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// A waiver's time is over. Aggregate `waiver`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WaiverExpired {}
+/// An admin changed how devices check in. Aggregate `check_in_settings`, of which a tenant has one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CheckInSettingsChanged {
+    /// The settings from now on, whole; `name`, `etag` and `update_time` are left out.
+    #[prost(message, optional, tag = "1")]
+    pub check_in_settings: ::core::option::Option<CheckInSettings>,
+    /// Why, as the admin said.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// Two boots of one identity took turns in checking in. Aggregate `session`, whose id is the device's.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DuplicateSessionsObserved {

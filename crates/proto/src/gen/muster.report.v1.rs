@@ -70,6 +70,10 @@ pub enum SettingState {
     Pending = 4,
     /// The device cannot take it.
     NotApplicable = 5,
+    /// A waiver exempts the device; the setting was withheld.
+    Waived = 6,
+    /// Tamper protection on the device keeps another value than the desired one.
+    TamperProtected = 7,
 }
 impl SettingState {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -84,6 +88,8 @@ impl SettingState {
             Self::Conflict => "SETTING_STATE_CONFLICT",
             Self::Pending => "SETTING_STATE_PENDING",
             Self::NotApplicable => "SETTING_STATE_NOT_APPLICABLE",
+            Self::Waived => "SETTING_STATE_WAIVED",
+            Self::TamperProtected => "SETTING_STATE_TAMPER_PROTECTED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -95,6 +101,8 @@ impl SettingState {
             "SETTING_STATE_CONFLICT" => Some(Self::Conflict),
             "SETTING_STATE_PENDING" => Some(Self::Pending),
             "SETTING_STATE_NOT_APPLICABLE" => Some(Self::NotApplicable),
+            "SETTING_STATE_WAIVED" => Some(Self::Waived),
+            "SETTING_STATE_TAMPER_PROTECTED" => Some(Self::TamperProtected),
             _ => None,
         }
     }

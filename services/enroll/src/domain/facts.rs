@@ -35,6 +35,20 @@ pub enum DomainRole {
     DomainController = 3,
 }
 
+/// Tamper protection of the security product, as it reads back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum TamperProtection {
+    /// Off, or audit only.
+    Off = 1,
+    /// On, but not for exclusions.
+    On = 2,
+    /// On, for exclusions too.
+    OnWithExclusions = 3,
+    /// The product has none, or is not onboarded.
+    NotApplicable = 4,
+}
+
 /// Language mode of PowerShell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -122,6 +136,8 @@ pub struct DeviceFacts {
     pub server_os: Option<bool>,
     /// Place in a directory domain.
     pub domain_role: Option<DomainRole>,
+    /// Tamper protection of the security product.
+    pub tamper_protection: Option<TamperProtection>,
     /// Windows Server without the desktop.
     pub server_core: Option<bool>,
     /// Server Core with the App Compatibility feature on demand.
@@ -168,6 +184,7 @@ impl DeviceFacts {
             installed_updates: Vec::new(),
             server_os: None,
             domain_role: None,
+            tamper_protection: None,
             server_core: None,
             app_compatibility: None,
             non_persistent_vdi: None,

@@ -232,6 +232,8 @@ impl View for Devices {
             | Aggregate::Assignment
             | Aggregate::Sync
             | Aggregate::Session
+            | Aggregate::Waiver
+            | Aggregate::CheckInSettings
             | Aggregate::DeviceStatus => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use muster_types::{Digest, HardwareKey, HardwareKeyKind};
 
 use crate::domain::facts::{
     ConfigMgr, DeviceFacts, DomainRole, LanguageMode, Mdm, MdmProvider, Platform, SecurityProduct,
+    TamperProtection,
 };
 
 /// Facts that cannot be understood.
@@ -81,6 +82,7 @@ impl From<DeviceFacts> for pb::DeviceFacts {
             device_tags,
             unified_agent,
             hardware_keys,
+            tamper_protection,
         } = facts;
         Self {
             platform: pb::Platform::from(platform).into(),
@@ -121,6 +123,7 @@ impl From<DeviceFacts> for pb::DeviceFacts {
             device_tags,
             unified_agent,
             hardware_keys: hardware_keys.into_iter().map(hardware_key_message).collect(),
+            tamper_protection: tamper_protection.map_or(pb::TamperProtection::Unspecified, Into::into).into(),
         }
     }
 }
@@ -158,6 +161,7 @@ impl TryFrom<pb::DeviceFacts> for DeviceFacts {
             device_tags,
             unified_agent,
             hardware_keys,
+            tamper_protection: tamper,
         } = facts;
         Ok(Self {
             platform: supported(platform).ok_or(UnreadableFacts::Platform(platform))?,
@@ -203,6 +207,8 @@ impl TryFrom<pb::DeviceFacts> for DeviceFacts {
                 .enumerate()
                 .map(|(index, key)| hardware_key(index, &key))
                 .collect::<Result<_, _>>()?,
+            tamper_protection: tamper_protection(tamper)
+                .map_err(|found| UnreadableFacts::Choice { field: "tamper_protection", found })?,
         })
     }
 }
@@ -242,6 +248,27 @@ fn domain_role(role: i32) -> Result<Option<DomainRole>, i32> {
         pb::DomainRole::Workgroup => Some(DomainRole::Workgroup),
         pb::DomainRole::DomainJoined => Some(DomainRole::DomainJoined),
         pb::DomainRole::DomainController => Some(DomainRole::DomainController),
+    })
+}
+
+impl From<TamperProtection> for pb::TamperProtection {
+    fn from(tamper: TamperProtection) -> Self {
+        match tamper {
+            TamperProtection::Off => Self::Off,
+            TamperProtection::On => Self::On,
+            TamperProtection::OnWithExclusions => Self::OnWithExclusions,
+            TamperProtection::NotApplicable => Self::NotApplicable,
+        }
+    }
+}
+
+fn tamper_protection(tamper: i32) -> Result<Option<TamperProtection>, i32> {
+    Ok(match pb::TamperProtection::try_from(tamper).map_err(|_| tamper)? {
+        pb::TamperProtection::Unspecified => None,
+        pb::TamperProtection::Off => Some(TamperProtection::Off),
+        pb::TamperProtection::On => Some(TamperProtection::On),
+        pb::TamperProtection::OnWithExclusions => Some(TamperProtection::OnWithExclusions),
+        pb::TamperProtection::NotApplicable => Some(TamperProtection::NotApplicable),
     })
 }
 
@@ -356,11 +383,12 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_is_refused_with_the_field() {
         type Change = fn(&mut pb::DeviceFacts);
-        let changes: [(&str, Change); 8] = [
+        let changes: [(&str, Change); 9] = [
             ("platform", |f| f.platform = 0),
             ("platform", |f| f.platform = 9),
             ("hardware_digest", |f| f.hardware_digest.clear()),
             ("domain_role", |f| f.domain_role = -1),
+            ("tamper_protection", |f| f.tamper_protection = -1),
             ("powershell_language_mode", |f| f.powershell_language_mode = 7),
             ("mdm.provider", |f| f.mdm = Some(pb::MdmFacts { provider: 4, name: String::new() })),
             ("hardware_keys", |f| f.hardware_keys[0].kind = 0),

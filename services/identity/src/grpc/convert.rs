@@ -284,7 +284,7 @@ pub(super) fn preview(
     served: TenantId,
     request: pb::PreviewRuleRequest,
 ) -> Result<(Rule, Option<DeviceId>), Fault> {
-    let pb::PreviewRuleRequest { parent, rule, device } = request;
+    let pb::PreviewRuleRequest { parent, rule, device, with_members: _, group: _ } = request;
     request::parent(served, &parent)?;
     let device = (!device.is_empty()).then(|| request::device(served, "device", &device)).transpose()?;
     Ok((Rule::parse(&rule)?, device))
@@ -303,6 +303,7 @@ pub(super) fn previewed(tenant: TenantId, preview: Preview) -> pb::PreviewRuleRe
         unknown_devices: unknown.some.iter().map(|unknown| unknown_message(tenant, unknown)).collect(),
         verdict: explained.map(|explained| verdict(tenant, explained)),
         position: positions.to_string(),
+        members: Vec::new().into(),
     }
 }
 

@@ -196,7 +196,9 @@ impl View for Membership {
             | Aggregate::TenantSettings
             | Aggregate::TrustAnchor
             | Aggregate::Session
-            | Aggregate::Presence => Ok(()),
+            | Aggregate::Presence
+            | Aggregate::Waiver
+            | Aggregate::CheckInSettings => Ok(()),
         };
         self.touched.drain(..).for_each(|key| key.with_bytes(|key| dirty.mark(key)));
         folded

@@ -251,8 +251,12 @@ async fn a_preview_counts_names_and_explains() {
     device(&server, 2, "mac-2", enroll::Platform::Macos).await;
     server.trusted(3).await;
     let mut admin = groups(&server).await;
-    let request =
-        pb::PreviewRuleRequest { parent: PARENT.into(), rule: LINUX.into(), device: device_name(2) };
+    let request = pb::PreviewRuleRequest {
+        parent: PARENT.into(),
+        rule: LINUX.into(),
+        device: device_name(2),
+        ..Default::default()
+    };
     let preview = admin.preview_rule(request.clone()).await.expect("asked").into_inner();
     assert_eq!((preview.in_count, preview.out_count, preview.unknown_count), (1, 1, 1));
     assert_eq!(
@@ -421,6 +425,7 @@ async fn membership_is_the_same_for_all_who_fold_it_whatever_happened() {
                     parent: PARENT.into(),
                     rule: rule.clone(),
                     device: device_name(number),
+                    ..Default::default()
                 };
                 let asked = groups(&server).await.preview_rule(request).await;
                 let says =

@@ -1,5 +1,11 @@
 //! Policies and their assignments, for admins.
 
+mod changes;
+mod check_in;
+mod explain;
+mod revisions;
+mod waivers;
+
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::policy_service_server::PolicyService;
@@ -30,8 +36,7 @@ impl PolicyService for Grpc {
         request: Request<pb::CreatePolicyRequest>,
     ) -> Result<Response<pb::Policy>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::CreatePolicyRequest { parent, policy, request_id: _, validate_only: _ } =
-            request.into_inner();
+        let pb::CreatePolicyRequest { parent, policy, .. } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let pb::Policy { display_name, profile, settings, on_unassign, .. } = convert::given(policy)?;
         let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
@@ -47,7 +52,7 @@ impl PolicyService for Grpc {
         request: Request<pb::UpdatePolicyRequest>,
     ) -> Result<Response<pb::Policy>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::UpdatePolicyRequest { policy, request_id: _, validate_only: _ } = request.into_inner();
+        let pb::UpdatePolicyRequest { policy, .. } = request.into_inner();
         let pb::Policy { name, display_name, settings, etag, on_unassign, .. } = convert::given(policy)?;
         let id = request::policy(self.tenant, "policy.name", &name)?;
         let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
@@ -76,7 +81,7 @@ impl PolicyService for Grpc {
     ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ListPoliciesRequest { parent, page_size, page_token } = request.into_inner();
+        let pb::ListPoliciesRequest { parent, page_size, page_token, .. } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
         let (rows, next) = self.queries.policies(convert::page(page_size, &page_token)?);
         Ok(Response::new(pb::ListPoliciesResponse {
@@ -87,7 +92,7 @@ impl PolicyService for Grpc {
 
     async fn delete_policy(&self, request: Request<pb::DeletePolicyRequest>) -> Result<Response<()>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::DeletePolicyRequest { name, etag, request_id: _, validate_only: _ } = request.into_inner();
+        let pb::DeletePolicyRequest { name, etag, .. } = request.into_inner();
         let id = request::policy(self.tenant, "name", &name)?;
         let done = self.commands.delete_policy(&asked, id, etag).await.map_err(status)?;
         Ok(stamped((), done.position))
@@ -98,8 +103,7 @@ impl PolicyService for Grpc {
         request: Request<pb::AssignPolicyRequest>,
     ) -> Result<Response<pb::Assignment>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::AssignPolicyRequest { policy, group, intent, request_id: _, validate_only: _ } =
-            request.into_inner();
+        let pb::AssignPolicyRequest { policy, group, intent, .. } = request.into_inner();
         let policy = request::policy(self.tenant, "policy", &policy)?;
         let group = request::group(self.tenant, "group", &group)?;
         let intent = convert::intent(intent)?;
@@ -158,5 +162,110 @@ impl PolicyService for Grpc {
         let connected = self.watches.is_open(id);
         let done = self.commands.sync(&asked, id).await.map_err(status)?;
         Ok(stamped(pb::SyncDeviceResponse { connected }, done.position))
+    }
+
+    async fn apply_changes(
+        &self,
+        request: Request<pb::ApplyChangesRequest>,
+    ) -> Result<Response<pb::ApplyChangesResponse>, Status> {
+        self.answer_apply_changes(request).await
+    }
+
+    async fn plan_changes(
+        &self,
+        request: Request<pb::PlanChangesRequest>,
+    ) -> Result<Response<pb::Plan>, Status> {
+        self.answer_plan_changes(request).await
+    }
+
+    async fn list_collisions(
+        &self,
+        request: Request<pb::ListCollisionsRequest>,
+    ) -> Result<Response<pb::ListCollisionsResponse>, Status> {
+        self.answer_list_collisions(request).await
+    }
+
+    async fn undelete_policy(
+        &self,
+        request: Request<pb::UndeletePolicyRequest>,
+    ) -> Result<Response<pb::Policy>, Status> {
+        self.answer_undelete_policy(request).await
+    }
+
+    async fn list_policy_revisions(
+        &self,
+        request: Request<pb::ListPolicyRevisionsRequest>,
+    ) -> Result<Response<pb::ListPolicyRevisionsResponse>, Status> {
+        self.answer_list_policy_revisions(request).await
+    }
+
+    async fn diff_policy_revisions(
+        &self,
+        request: Request<pb::DiffPolicyRevisionsRequest>,
+    ) -> Result<Response<pb::PolicyDiff>, Status> {
+        self.answer_diff_policy_revisions(request).await
+    }
+
+    async fn rollback_policy(
+        &self,
+        request: Request<pb::RollbackPolicyRequest>,
+    ) -> Result<Response<pb::Policy>, Status> {
+        self.answer_rollback_policy(request).await
+    }
+
+    async fn create_waiver(
+        &self,
+        request: Request<pb::CreateWaiverRequest>,
+    ) -> Result<Response<pb::Waiver>, Status> {
+        self.answer_create_waiver(request).await
+    }
+
+    async fn get_waiver(
+        &self,
+        request: Request<pb::GetWaiverRequest>,
+    ) -> Result<Response<pb::Waiver>, Status> {
+        self.answer_get_waiver(request).await
+    }
+
+    async fn list_waivers(
+        &self,
+        request: Request<pb::ListWaiversRequest>,
+    ) -> Result<Response<pb::ListWaiversResponse>, Status> {
+        self.answer_list_waivers(request).await
+    }
+
+    async fn revoke_waiver(
+        &self,
+        request: Request<pb::RevokeWaiverRequest>,
+    ) -> Result<Response<pb::Waiver>, Status> {
+        self.answer_revoke_waiver(request).await
+    }
+
+    async fn get_check_in_settings(
+        &self,
+        request: Request<pb::GetCheckInSettingsRequest>,
+    ) -> Result<Response<pb::CheckInSettings>, Status> {
+        self.answer_get_check_in_settings(request).await
+    }
+
+    async fn update_check_in_settings(
+        &self,
+        request: Request<pb::UpdateCheckInSettingsRequest>,
+    ) -> Result<Response<pb::CheckInSettings>, Status> {
+        self.answer_update_check_in_settings(request).await
+    }
+
+    async fn sync_devices(
+        &self,
+        request: Request<pb::SyncDevicesRequest>,
+    ) -> Result<Response<pb::SyncDevicesResponse>, Status> {
+        self.answer_sync_devices(request).await
+    }
+
+    async fn explain_device(
+        &self,
+        request: Request<pb::ExplainDeviceRequest>,
+    ) -> Result<Response<pb::Explanation>, Status> {
+        self.answer_explain_device(request).await
     }
 }

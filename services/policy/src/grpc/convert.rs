@@ -72,6 +72,7 @@ pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Poli
         update_time: Some(timestamp(update_time)),
         etag: etag(revision),
         on_unassign: pb::OnUnassign::from(on_unassign).into(),
+        ..Default::default()
     }
 }
 
@@ -101,6 +102,7 @@ pub(super) fn assignment(
         group: ResourceName::Group(tenant, group).to_string(),
         intent: pb::AssignmentIntent::from(intent).into(),
         create_time: Some(timestamp(at)),
+        ..Default::default()
     }
 }
 
@@ -120,6 +122,7 @@ fn in_force(tenant: TenantId, setting: &InForce) -> pb::EffectiveSetting {
         setting: Some((id.clone(), value.clone()).into()),
         sources: sources.iter().map(|source| setting_source(tenant, source)).collect(),
         merge_mode: mode.as_str().to_owned(),
+        ..Default::default()
     }
 }
 
@@ -147,6 +150,7 @@ fn setting_source(tenant: TenantId, source: &Source) -> pb::SettingSource {
         policy: ResourceName::Policy(tenant, *policy).to_string(),
         revision: *revision,
         groups: groups.iter().map(|group| ResourceName::Group(tenant, *group).to_string()).collect(),
+        ..Default::default()
     }
 }
 
@@ -156,6 +160,7 @@ pub(super) fn hint(hint: Hint) -> pb::WatchResponse {
         etag: etag.to_vec(),
         spread: Some(duration(spread)),
         traceparent: traceparent.as_deref().unwrap_or_default().to_owned(),
+        reconnect_within: None,
     }
 }
 

@@ -126,6 +126,7 @@ impl DevicePolicyService for Grpc {
         debug!(%device, sequence, apply_state, applied_version, "check-in");
         let (told, code) = directive.told();
         Ok(Response::new(pb::CheckInResponse {
+            server_time: None,
             outcome: Some(self.outcome(device, outcome, applied_version, now)),
             next_check_in: Some(duration(next_check_in(device, sequence))),
             needs: self.needs(&extensions, facts_wanted, now),

@@ -82,7 +82,12 @@ async fn policies_are_listed_by_name_in_pages() {
     for name in ["b", "a", "c"] {
         house.create(name, vec![]).await;
     }
-    let page = |page_token| pb::ListPoliciesRequest { parent: parent(), page_size: 2, page_token };
+    let page = |page_token| pb::ListPoliciesRequest {
+        parent: parent(),
+        page_size: 2,
+        page_token,
+        ..Default::default()
+    };
     let first = house.grpc.list_policies(admin(page(String::new()))).await.unwrap().into_inner();
     let second = house.grpc.list_policies(admin(page(first.next_page_token))).await.unwrap().into_inner();
     let names: Vec<_> =

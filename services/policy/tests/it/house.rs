@@ -95,7 +95,12 @@ impl House {
 
     /// Waits until the service has folded a position.
     pub(crate) async fn seen(&self, position: &str) {
-        let list = pb::ListPoliciesRequest { parent: parent(), page_size: 0, page_token: String::new() };
+        let list = pb::ListPoliciesRequest {
+            parent: parent(),
+            page_size: 0,
+            page_token: String::new(),
+            ..Default::default()
+        };
         let mut request = admin(list);
         request.metadata_mut().insert(MIN_POSITION, position.parse().unwrap());
         self.grpc.list_policies(request).await.unwrap();

@@ -205,13 +205,12 @@ impl Standings {
                 dirty.mark(Key::Report(device).to_bytes());
             }
             kind::POLICY_CREATED => {
-                let PolicyCreated { display_name: _, profile: _, settings, on_unassign: _ } =
+                let PolicyCreated { display_name: _, profile: _, settings, on_unassign: _, reason: _ } =
                     decoded(payload)?;
                 self.set_policy(event, settings, dirty)?;
             }
             kind::POLICY_REVISED => {
-                let PolicyRevised { revision: _, display_name: _, settings, on_unassign: _ } =
-                    decoded(payload)?;
+                let PolicyRevised { settings, .. } = decoded(payload)?;
                 self.set_policy(event, settings, dirty)?;
             }
             kind::POLICY_DELETED => self.delete_policy(PolicyId::from_uuid(event.stream.id), dirty),

@@ -51,6 +51,7 @@ impl DeviceFacts {
             device_tags,
             unified_agent,
             hardware_keys,
+            tamper_protection,
         } = self;
         let mut canonical = Canonical(Vec::with_capacity(512));
         canonical.0.extend_from_slice(b"muster.facts.v1\0");
@@ -89,6 +90,7 @@ impl DeviceFacts {
         canonical.texts(26, device_tags);
         canonical.byte(27, unified_agent.map(u8::from));
         canonical.keys(28, hardware_keys);
+        canonical.byte(29, tamper_protection.map(|tamper| tamper as u8));
         Sha256::digest(&canonical.0).into()
     }
 }

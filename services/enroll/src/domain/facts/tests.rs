@@ -137,7 +137,7 @@ fn the_digest_stays_what_it_was() {
 
 #[test]
 fn every_newer_field_counts_in_the_digest() {
-    let changes: [Change; 16] = [
+    let changes: [Change; 17] = [
         |f| f.edition = None,
         |f| f.os_build = Some("10.0.20348.1669".into()),
         |f| f.installed_updates.clear(),
@@ -154,6 +154,7 @@ fn every_newer_field_counts_in_the_digest() {
         |f| f.device_tags.truncate(1),
         |f| f.unified_agent = None,
         |f| f.hardware_keys.truncate(1),
+        |f| f.tamper_protection = Some(TamperProtection::On),
     ];
     let mut digests = std::collections::BTreeSet::from([everything().digest()]);
     for change in changes {

@@ -58,12 +58,23 @@ pub enum SettingState {
     Pending = 4,
     /// The device cannot take it.
     NotApplicable = 5,
+    /// A waiver exempts the device.
+    Waived = 6,
+    /// Tamper protection on the device keeps another value.
+    TamperProtected = 7,
 }
 
 impl SettingState {
     /// All states.
-    pub const ALL: [Self; 5] =
-        [Self::Succeeded, Self::Error, Self::Conflict, Self::Pending, Self::NotApplicable];
+    pub const ALL: [Self; 7] = [
+        Self::Succeeded,
+        Self::Error,
+        Self::Conflict,
+        Self::Pending,
+        Self::NotApplicable,
+        Self::Waived,
+        Self::TamperProtected,
+    ];
 }
 
 /// Verdict on a device, over the settings of one policy or of all.
@@ -71,13 +82,13 @@ impl SettingState {
 pub enum CheckIn {
     /// Every desired value was read back (of those the device can take).
     Succeeded,
-    /// Some setting failed, or the policy as a whole was refused.
+    /// Some setting failed or is kept back by tamper protection, or the policy as a whole was refused.
     Error,
     /// Some setting is withheld because policies disagree.
     Conflict,
     /// It has not reported on all it should have.
     Pending,
-    /// It can take none of the settings.
+    /// It can take none of the settings, or is exempt from them.
     NotApplicable,
 }
 
@@ -148,12 +159,17 @@ impl Status {
         for id in ids {
             let state = self.state(id);
             any = true;
-            all_inapplicable &= state == Some(SettingState::NotApplicable);
+            all_inapplicable &= matches!(state, Some(SettingState::NotApplicable | SettingState::Waived));
             verdict = match (verdict, state) {
-                (_, Some(SettingState::Error)) | (CheckIn::Error, _) => CheckIn::Error,
+                (_, Some(SettingState::Error | SettingState::TamperProtected)) | (CheckIn::Error, _) => {
+                    CheckIn::Error
+                }
                 (_, Some(SettingState::Conflict)) | (CheckIn::Conflict, _) => CheckIn::Conflict,
                 (_, Some(SettingState::Pending) | None) => CheckIn::Pending,
-                (verdict, Some(SettingState::Succeeded | SettingState::NotApplicable)) => verdict,
+                (
+                    verdict,
+                    Some(SettingState::Succeeded | SettingState::NotApplicable | SettingState::Waived),
+                ) => verdict,
             };
         }
         if any && all_inapplicable { CheckIn::NotApplicable } else { verdict }

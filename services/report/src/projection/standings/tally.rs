@@ -59,9 +59,10 @@ impl Tally {
         for id in settings {
             let states = self.settings.get(id).unwrap_or(&silent);
             error |= &states[slot(SettingState::Error)];
+            error |= &states[slot(SettingState::TamperProtected)];
             conflict |= &states[slot(SettingState::Conflict)];
             pending |= &states[slot(SettingState::Pending)];
-            inapplicable &= &states[slot(SettingState::NotApplicable)];
+            inapplicable &= &states[slot(SettingState::NotApplicable)] | &states[slot(SettingState::Waived)];
             spoken_of &= states.iter().fold(RoaringBitmap::new(), |any, state| any | state);
         }
         pending |= targeted - &spoken_of;

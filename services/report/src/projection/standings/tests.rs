@@ -86,7 +86,8 @@ fn policy(number: u8, settings: &[u8]) -> Envelope {
 
 fn assigned(number: u8, group: u8, intent: AssignmentIntent) -> Envelope {
     let (policy_id, group_id) = (id(3, number).as_bytes().to_vec(), id(2, group).as_bytes().to_vec());
-    let payload = PolicyAssigned { policy_id, group_id, intent: intent.into() }.encode_to_vec();
+    let payload =
+        PolicyAssigned { policy_id, group_id, intent: intent.into(), ..Default::default() }.encode_to_vec();
     envelope(Aggregate::Assignment, id(4, number), EventType::new(kind::POLICY_ASSIGNED), payload)
 }
 
