@@ -1,5 +1,7 @@
 //! `muster device`.
 
+mod sync;
+
 use std::time::Duration;
 
 use clap::Subcommand;
@@ -9,13 +11,14 @@ use muster_proto::enroll::v1::{
     AllowReenrollmentRequest, DeleteDeviceRequest, Device, GetDeviceRequest, ListAuthorityIntervalsRequest,
     ListDevicesRequest, OffboardDeviceRequest, TagDeviceRequest,
 };
-use muster_proto::policy::v1::{GetEffectivePolicyRequest, SyncDeviceRequest};
+use muster_proto::policy::v1::GetEffectivePolicyRequest;
 use serde_json::json;
 
 use crate::connect::{Api, once, request_id};
 use crate::flags::{Output, Page, Read, Write};
 use crate::output::{Data, Format, note, print_json};
 use crate::view::{self, enroll};
+use sync::Sync;
 
 /// Devices.
 #[derive(Debug, Subcommand)]
@@ -112,14 +115,8 @@ pub enum Command {
         #[command(flatten)]
         how: Read,
     },
-    /// Tell a device to check in now
-    Sync {
-        /// The device's id or host name
-        device: String,
-        /// How
-        #[command(flatten)]
-        how: Write,
-    },
+    /// Tell devices to check in now
+    Sync(Sync),
 }
 
 /// Runs the command.
@@ -170,7 +167,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             print(&api.call(api.enrollment_admin().allow_reenrollment(once(request))).await?, output)
         }
         Command::Effective { device, how } => effective(device, how).await,
-        Command::Sync { device, how } => sync(device, how).await,
+        Command::Sync(sync) => sync.run().await,
     }
 }
 
@@ -217,16 +214,4 @@ async fn effective(device: String, how: Read) -> Result<(), Fault> {
         return print_json(&json!({"device": effective.device, "etag": etag, "settings": settings}));
     }
     Data::list("settings", settings, String::new(), view::EFFECTIVE).print(output.format)
-}
-
-async fn sync(device: String, how: Write) -> Result<(), Fault> {
-    let Write { dry_run, target, output } = how;
-    let api = Api::connect(&target)?;
-    let device = api.device(&device).await?;
-    let request =
-        SyncDeviceRequest { device: device.clone(), request_id: request_id(), validate_only: dry_run };
-    let reply = api.call(api.policies().sync_device(once(request))).await?;
-    let when = if reply.connected { "now" } else { "at its next check-in" };
-    let item = json!({"name": device, "connected": reply.connected, "syncs": when});
-    Data::one(item, &[("device", "/name"), ("syncs", "/syncs")]).print(output.format)
 }
