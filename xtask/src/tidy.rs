@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-telemetry", &[]),
     ("muster-proto", &["muster-types"]),
     ("muster-catalog", &["muster-types", "muster-errors"]),
+    ("muster-managed", &["muster-types", "muster-errors", "muster-catalog"]),
     ("muster-pki", &["muster-types", "muster-errors"]),
     ("muster-eventlog", &["muster-types", "muster-errors", "muster-proto", "muster-telemetry"]),
     (
@@ -43,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "muster-pki",
             "muster-catalog",
             "muster-client",
+            "muster-managed",
         ],
     ),
     ("muster-cli", ANY),

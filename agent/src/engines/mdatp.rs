@@ -3,8 +3,6 @@
 //! The engine owns the keys it set, and no others: a key once set and no longer wanted is removed, every other key stays
 //! as it is. What is its own stands in a record beside the agent's state.
 
-pub mod json;
-
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +11,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use muster_catalog::{Catalogue, MergeMode};
+use muster_catalog::Catalogue;
 use muster_errors::ErrorCode;
+use muster_managed::{Form, json};
 use muster_types::{SettingId, SettingValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -71,10 +70,9 @@ impl Mdatp {
         let setting = self.catalogue.setting(id).ok_or_else(|| {
             Failure::apply(format!("this agent's catalogue has no setting {id}: a newer agent may"))
         })?;
-        match setting.lands.json_path.as_deref() {
-            Some(path) if setting.merge != MergeMode::PartOfItem => Ok((setting, path)),
-            _ => Err(Failure::apply(format!("{id} is no key of {FILE} by itself"))),
-        }
+        let path = Form::MdatpJson.path(setting);
+        let path = path.ok_or_else(|| Failure::apply(format!("{id} is no key of {FILE} by itself")))?;
+        Ok((setting, path))
     }
 
     /// The file as it stands; `None` when there is none.

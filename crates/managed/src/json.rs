@@ -1,24 +1,55 @@
 //! Strict JSON, and dotted paths into it.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+use crate::place::Place;
+
+/// Deepest nesting of what [`parse`] reads: the JSON reader's own.
+const PARSE_DEPTH_MAX: u32 = 128;
 
 /// Reads one JSON value and nothing after it. A key that stands twice in one object is an error.
 ///
 /// # Errors
 /// What is wrong, with line and column.
 pub fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
+    read(bytes, PARSE_DEPTH_MAX, None)
+}
+
+/// As [`parse`], with a limit to the nesting. Where there is a place to note them, keys that stand twice are no error: the
+/// last counts, and the places of the others are noted.
+pub(crate) fn read(
+    bytes: &[u8],
+    depth_max: u32,
+    repeated: Option<&RefCell<Vec<String>>>,
+) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut deserializer)?;
+    let value =
+        Tree { place: &Place::Root, depth_left: depth_max, repeated }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-struct Strict;
+/// Reads a value of lists and objects that knows where it stands.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
+    place: &'a Place<'a>,
+    depth_left: u32,
+    repeated: Option<&'a RefCell<Vec<String>>>,
+}
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'a> Tree<'a> {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        let depth_left = self.depth_left.checked_sub(1);
+        let depth_left = depth_left.ok_or_else(|| E::custom("nested too deeply"))?;
+        Ok(Self { depth_left, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -26,7 +57,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Tree<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,20 +93,33 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
+        while let Some(item) =
+            items.next_element_seed(Tree { place: &Place::Item(self.place, list.len()), ..inner })?
+        {
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
+            let place = Place::Key(self.place, &key);
             if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("key {key:?} stands twice in one object")));
+                match self.repeated {
+                    Some(repeated) => repeated.borrow_mut().push(place.to_string()),
+                    None => {
+                        return Err(A::Error::custom(format!(
+                            "key {key:?} stands twice in one object: {place}"
+                        )));
+                    }
+                }
             }
-            map.insert(key, entries.next_value_seed(Self)?);
+            let value = entries.next_value_seed(Tree { place: &place, ..inner })?;
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }
@@ -140,9 +184,12 @@ mod tests {
 
     #[test]
     fn a_key_twice_in_one_object_is_refused_at_any_depth() {
-        for text in [r#"{"a":1,"a":2}"#, r#"{"a":[{"b":{"c":1,"d":2,"c":3}}]}"#] {
+        for (text, place) in [
+            (r#"{"a":1,"a":2}"#, "object: a at line 1"),
+            (r#"{"a":[{"b":{"c":1,"d":2,"c":3}}]}"#, "object: a[0].b.c at line 1"),
+        ] {
             let error = parse(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains("stands twice") && error.contains("line 1"), "{error}");
+            assert!(error.contains("stands twice") && error.contains(place), "{error}");
         }
         for text in ["", "{", "{} {}", "{'a':1}", r#"{"a":1,}"#, "{\"a\":NaN}"] {
             assert!(parse(text.as_bytes()).is_err(), "{text:?} passed");
