@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::model::{Confidence, Lands, MergeMode, Platform, Status, Support, Tamper, UsedWhen};
+use crate::model::{
+    Confidence, Lands, MergeMode, Platform, Status, Support, Tamper, TamperCondition, UsedWhen,
+};
 
 /// The one form of file there is.
 pub(crate) const SCHEMA: &str = "catalog/1";
@@ -23,6 +25,8 @@ pub(crate) struct ProfileFile {
     #[serde(rename = "template_technologies")]
     pub(crate) _template_technologies: Vec<String>,
     pub(crate) profile_channels: ChannelsFile,
+    pub(crate) channels_as_of: Option<AsOfFile>,
+    pub(crate) domain_controllers: Option<ChannelsFile>,
     pub(crate) file: Option<String>,
     pub(crate) structure: Option<String>,
     pub(crate) max_items: Option<u32>,
@@ -38,6 +42,14 @@ pub(crate) struct ProfileFile {
 pub(crate) struct ChannelsFile {
     pub(crate) ssm: Support,
     pub(crate) mdm: Support,
+}
+
+/// What was different under earlier rules.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AsOfFile {
+    #[serde(rename = "2023-09")]
+    pub(crate) september_2023: ChannelsFile,
 }
 
 #[derive(Deserialize)]
@@ -69,7 +81,9 @@ pub(crate) struct SettingFile {
     pub(crate) lands: Lands,
     pub(crate) merge: MergeFile,
     pub(crate) tamper_protected: Tamper,
+    pub(crate) tamper_condition: Option<TamperCondition>,
     pub(crate) channels: ChannelsFile,
+    pub(crate) channels_as_of: Option<AsOfFile>,
     pub(crate) min_agent: Option<String>,
     #[serde(default)]
     pub(crate) status: Status,

@@ -7,21 +7,25 @@
 //!
 //! Which devices can be managed at all is said by the platform rules ([`platforms`]).
 
+mod applicability;
 mod builtin;
 mod check;
 pub mod docs;
 mod file;
+mod levels;
 mod load;
 mod model;
 pub mod platforms;
 mod sound;
 mod wire;
 
+pub use applicability::{AgentLevel, Applicability, Channel, TamperLock};
 pub use check::Violation;
 pub use load::{CatalogueInvalid, Mistake};
 pub use model::{
     BoolWire, Catalogue, Channels, Confidence, DependsOn, EnumValue, Field, FlagValue, ITEMS_MAX, Kind,
     Lands, MergeMode, ObjectSchema, Pattern, Platform, Profile, Setting, Status, Support, TEXT_CHARS_MAX,
-    Tamper, TextItems, UsedWhen, WireScalar,
+    Tamper, TamperCondition, TextItems, UsedWhen, WireScalar,
 };
+pub use platforms::Edition as RulesAsOf;
 pub use wire::WireMismatch;

@@ -6,6 +6,7 @@ use std::fmt;
 use muster_errors::ErrorCode;
 use muster_types::{SettingId, SettingValue};
 
+use crate::applicability::AgentLevel;
 use crate::file::{
     ChannelsFile, DefaultFile, FieldFile, ItemFile, ItemTypeFile, MergeFile, ProfileFile, RuleFactFile,
     SCHEMA, ScalarFile, SettingFile, TypeFile, ValueFile, WireFile,
@@ -14,7 +15,7 @@ use crate::model::{
     BoolWire, Catalogue, Channels, DependsOn, EnumValue, Field, FlagValue, ITEMS_MAX, Kind, ObjectSchema,
     Pattern, Profile, Setting, TEXT_CHARS_MAX, TextItems, WireScalar,
 };
-use crate::sound;
+use crate::{levels, sound};
 
 /// One mistake in a catalogue file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +111,8 @@ impl Catalogue {
                 Err(error) => findings.add("", error.to_string()),
             }
         }
-        let catalogue = Self { profiles };
+        let thresholds = levels::of(&mut profiles, &mut mistakes);
+        let catalogue = Self { profiles, thresholds };
         // What lies across settings is only worth checking on settings that were read.
         if mistakes.is_empty() {
             sound::check(&catalogue, &mut mistakes);
@@ -129,6 +131,8 @@ fn profile(stem: &str, file: ProfileFile, findings: &mut Findings<'_>) -> Profil
         template_id,
         _template_technologies: _,
         profile_channels,
+        channels_as_of,
+        domain_controllers,
         file: lands_in,
         structure,
         max_items,
@@ -166,6 +170,8 @@ fn profile(stem: &str, file: ProfileFile, findings: &mut Findings<'_>) -> Profil
         policy_type,
         platform,
         channels: channels(profile_channels),
+        channels_2023_09: channels_as_of.map(|as_of| channels(as_of.september_2023)),
+        domain_controllers: domain_controllers.map(channels),
         file: lands_in,
         template_id,
         structure,
@@ -214,8 +220,11 @@ fn setting(stem: &str, file: SettingFile, findings: &mut Findings<'_>) -> Option
         merge,
         merge_note,
         tamper_protected: file.tamper_protected,
+        tamper_condition: file.tamper_condition,
         channels: channels(file.channels),
+        channels_2023_09: file.channels_as_of.map(|as_of| channels(as_of.september_2023)),
         min_agent: file.min_agent,
+        agent_level: AgentLevel::default(),
         depends_on,
         constraints: file.constraints,
         status: file.status,

@@ -6,6 +6,9 @@ use std::fmt;
 use muster_types::{SettingId, SettingValue};
 use serde::Deserialize;
 
+use crate::applicability::{AgentLevel, Channel};
+use crate::platforms::{Edition, VersionNumbers};
+
 /// Most items of a list setting that names no limit of its own.
 pub const ITEMS_MAX: u32 = 2_000;
 /// Most characters of a text that names no limit of its own.
@@ -15,6 +18,8 @@ pub const TEXT_CHARS_MAX: u32 = 16_384;
 #[derive(Debug)]
 pub struct Catalogue {
     pub(crate) profiles: BTreeMap<String, Profile>,
+    /// Of each platform the versions at which settings came, sorted, each once.
+    pub(crate) thresholds: BTreeMap<Platform, Vec<VersionNumbers>>,
 }
 
 impl Catalogue {
@@ -54,6 +59,10 @@ pub struct Profile {
     pub platform: Platform,
     /// Whether devices without MDM, and devices in MDM, can be given it.
     pub channels: Channels,
+    /// The same under the rules of 2023-09, where it was different then.
+    pub channels_2023_09: Option<Channels>,
+    /// The same of domain controllers, where it is different for them.
+    pub domain_controllers: Option<Channels>,
     /// File on the device where the merged result lands, on platforms where it is a file.
     pub file: Option<String>,
     /// The vendor's template, with its version.
@@ -76,6 +85,18 @@ impl Profile {
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<&Setting> {
         self.by_name.get(name).and_then(|index| self.settings.get(*index))
+    }
+
+    /// Which channels carry it under an edition of the rules.
+    #[must_use]
+    pub fn channels_as_of(&self, as_of: Edition) -> Channels {
+        channels_as_of(self.channels, self.channels_2023_09, as_of)
+    }
+
+    /// Whether a channel refuses it on domain controllers alone.
+    #[must_use]
+    pub fn refused_on_domain_controllers(&self, channel: Channel) -> bool {
+        self.domain_controllers.is_some_and(|channels| !channels.on(channel).deliverable())
     }
 }
 
@@ -101,6 +122,21 @@ impl fmt::Display for Platform {
     }
 }
 
+impl Platform {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Linux, Self::Macos, Self::Windows];
+
+    /// Its name as people write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Linux => "Linux",
+            Self::Macos => "macOS",
+            Self::Windows => "Windows",
+        }
+    }
+}
+
 /// Which ways of delivery can carry something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channels {
@@ -108,6 +144,24 @@ pub struct Channels {
     pub ssm: Support,
     /// The device is in an MDM.
     pub mdm: Support,
+}
+
+impl Channels {
+    /// What holds on a channel.
+    #[must_use]
+    pub const fn on(self, channel: Channel) -> Support {
+        match channel {
+            Channel::Ssm => self.ssm,
+            Channel::Mdm => self.mdm,
+        }
+    }
+}
+
+const fn channels_as_of(current: Channels, in_2023_09: Option<Channels>, as_of: Edition) -> Channels {
+    match (as_of, in_2023_09) {
+        (Edition::September2023, Some(channels)) => channels,
+        (Edition::September2023, None) | (Edition::Current, _) => current,
+    }
 }
 
 /// Whether a channel can carry something, and how that is known.
@@ -205,10 +259,16 @@ pub struct Setting {
     pub merge_note: Option<String>,
     /// Whether tamper protection locks it.
     pub tamper_protected: Tamper,
+    /// Of one that is locked under conditions: the condition, where a device says whether it holds.
+    pub tamper_condition: Option<TamperCondition>,
     /// Which channels carry it.
     pub channels: Channels,
+    /// The same under the rules of 2023-09, where it was different then.
+    pub channels_2023_09: Option<Channels>,
     /// First version of the security product on the device that knows it.
     pub min_agent: Option<String>,
+    /// The same as a level of its platform.
+    pub agent_level: AgentLevel,
     /// Another setting that must have one of some values for this one to mean anything.
     pub depends_on: Option<DependsOn>,
     /// Rules across fields, in words.
@@ -230,10 +290,23 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Whether a policy may set it: deliverable on this channel, writable, and no mere field of another setting.
+    /// Whether a policy may set it: writable, no mere field of another setting, and deliverable to some devices. To which
+    /// is a matter of the device ([`Catalogue::support`]).
     #[must_use]
     pub fn settable(&self) -> bool {
-        self.channels.ssm.deliverable() && !self.read_only && self.merge != MergeMode::PartOfItem
+        let carried =
+            |channels: Channels| Channel::ALL.into_iter().any(|channel| channels.on(channel).deliverable());
+        (carried(self.channels) || self.channels_2023_09.is_some_and(carried)) && self.settable_on_its_own()
+    }
+
+    fn settable_on_its_own(&self) -> bool {
+        !self.read_only && self.merge != MergeMode::PartOfItem
+    }
+
+    /// Which channels carry it under an edition of the rules, where they carry its profile.
+    #[must_use]
+    pub fn channels_as_of(&self, as_of: Edition) -> Channels {
+        channels_as_of(self.channels, self.channels_2023_09, as_of)
     }
 }
 
@@ -529,6 +602,14 @@ pub enum Tamper {
     /// It is the switch itself.
     #[serde(rename = "self")]
     Switch,
+}
+
+/// When tamper protection locks a setting that it locks under conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TamperCondition {
+    /// When it is on for exclusions too.
+    ExclusionsLocked,
 }
 
 /// Whether a setting should still be used.

@@ -38,6 +38,15 @@ pub enum Edition {
 impl Edition {
     /// Both, older first.
     pub const ALL: [Self; 2] = [Self::September2023, Self::Current];
+
+    /// The one that this is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::September2023 => Self::Current,
+            Self::Current => Self::September2023,
+        }
+    }
 }
 
 impl fmt::Display for Edition {
