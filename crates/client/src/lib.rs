@@ -18,6 +18,7 @@ use muster_proto::enroll::v1::enrollment_admin_service_client::EnrollmentAdminSe
 use muster_proto::identity::v1::attestation_service_client::AttestationServiceClient;
 use muster_proto::identity::v1::device_trust_service_client::DeviceTrustServiceClient;
 use muster_proto::identity::v1::group_service_client::GroupServiceClient;
+use muster_proto::identity::v1::membership_service_client::MembershipServiceClient;
 use muster_proto::identity::v1::registration_service_client::RegistrationServiceClient;
 use muster_proto::identity::v1::trust_bundle_service_client::TrustBundleServiceClient;
 use muster_proto::identity::v1::trust_service_client::TrustServiceClient;
@@ -86,6 +87,8 @@ impl Client {
         groups: GroupServiceClient;
         /// Trust in devices; for services.
         trust: TrustServiceClient;
+        /// Memberships; for services.
+        memberships: MembershipServiceClient;
         /// What a device calls to keep its trust.
         device_trust: DeviceTrustServiceClient;
         /// Challenges of attestation.

@@ -6,6 +6,7 @@ mod convert;
 mod device;
 mod directory;
 mod group;
+mod membership;
 mod registration;
 mod trust;
 mod trust_anchor;
@@ -17,6 +18,7 @@ use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::attestation_service_server::AttestationServiceServer;
 use muster_proto::identity::v1::device_trust_service_server::DeviceTrustServiceServer;
 use muster_proto::identity::v1::group_service_server::GroupServiceServer;
+use muster_proto::identity::v1::membership_service_server::MembershipServiceServer;
 use muster_proto::identity::v1::registration_service_server::RegistrationServiceServer;
 use muster_proto::identity::v1::trust_bundle_service_server::TrustBundleServiceServer;
 use muster_proto::identity::v1::trust_service_server::TrustServiceServer;
@@ -68,6 +70,7 @@ impl Grpc {
             .add_service(DeviceTrustServiceServer::from_arc(this.clone()))
             .add_service(TrustBundleServiceServer::from_arc(this.clone()))
             .add_service(AttestationServiceServer::from_arc(this.clone()))
+            .add_service(MembershipServiceServer::from_arc(this.clone()))
             .add_service(RegistrationServiceServer::from_arc(this.clone()))
             .add_service(GroupServiceServer::from_arc(this))
     }

@@ -280,19 +280,31 @@ pub(super) fn group_row(row: &GroupRow, ages: &Ages) -> pb::Group {
 }
 
 /// A rule to try, and the device to explain it by.
-pub(super) fn preview(
-    served: TenantId,
-    request: pb::PreviewRuleRequest,
-) -> Result<(Rule, Option<DeviceId>), Fault> {
-    let pb::PreviewRuleRequest { parent, rule, device, with_members: _, group: _ } = request;
+/// What is asked of a rule.
+pub(super) struct PreviewWish {
+    pub(super) rule: Rule,
+    /// A device to explain it by.
+    pub(super) device: Option<DeviceId>,
+    /// The group that would get it.
+    pub(super) group: Option<GroupId>,
+    /// Whom that group would have.
+    pub(super) with_members: bool,
+}
+
+pub(super) fn preview(served: TenantId, request: pb::PreviewRuleRequest) -> Result<PreviewWish, Fault> {
+    let pb::PreviewRuleRequest { parent, rule, device, with_members, group } = request;
     request::parent(served, &parent)?;
-    let device = (!device.is_empty()).then(|| request::device(served, "device", &device)).transpose()?;
-    Ok((Rule::parse(&rule)?, device))
+    Ok(PreviewWish {
+        rule: Rule::parse(&rule)?,
+        device: (!device.is_empty()).then(|| request::device(served, "device", &device)).transpose()?,
+        group: (!group.is_empty()).then(|| request::group(served, "group", &group)).transpose()?,
+        with_members,
+    })
 }
 
 /// Whom a rule would let in.
 pub(super) fn previewed(tenant: TenantId, preview: Preview) -> pb::PreviewRuleResponse {
-    let Preview { inside, outside, unknown, explained, positions } = preview;
+    let Preview { inside, outside, unknown, explained, positions, members } = preview;
     let names = |devices: Vec<DeviceId>| devices.into_iter().map(|id| device_name(tenant, id)).collect();
     pb::PreviewRuleResponse {
         in_count: count(inside.count),
@@ -303,7 +315,7 @@ pub(super) fn previewed(tenant: TenantId, preview: Preview) -> pb::PreviewRuleRe
         unknown_devices: unknown.some.iter().map(|unknown| unknown_message(tenant, unknown)).collect(),
         verdict: explained.map(|explained| verdict(tenant, explained)),
         position: positions.to_string(),
-        members: Vec::new().into(),
+        members: members.map(|members| wire::bitmap_bytes(&members)).unwrap_or_default(),
     }
 }
 

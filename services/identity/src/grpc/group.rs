@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use super::convert::PreviewWish;
 use super::{Grpc, convert};
 use crate::commands::{Order, group_id};
 use crate::domain::group;
@@ -124,13 +125,17 @@ impl GroupService for Grpc {
     ) -> Result<Response<pb::PreviewRuleResponse>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let (rule, device) = convert::preview(self.tenant, request.into_inner())?;
-        let obstacle = self.queries.obstacle(self.tenant, &rule, Some(GroupId::from_uuid(Uuid::nil())));
+        let PreviewWish { rule, device, group, with_members } =
+            convert::preview(self.tenant, request.into_inner())?;
+        let replaced = group.unwrap_or_else(|| GroupId::from_uuid(Uuid::nil()));
+        let obstacle = self.queries.obstacle(self.tenant, &rule, Some(replaced));
         if let Some(error) = obstacle.filter(|error| !matches!(error, group::Error::Limit { .. })) {
             return Err(status(error));
         }
+        let members = group.map(|id| self.known(id)).transpose()?.map(|row| row.group.members);
+        let members = with_members.then(|| members.unwrap_or_default());
         let queries = self.queries.clone();
-        let asked = spawn_blocking(move || queries.preview(&rule, device));
+        let asked = spawn_blocking(move || queries.preview(&rule, device, members.as_ref()));
         let asked =
             asked.await.map_err(|error| status(Fault::new(ErrorCode::Internal, error.to_string())))?;
         let preview = asked.map_err(|device| status(convert::unknown_device(self.tenant, device)))?;
@@ -140,7 +145,7 @@ impl GroupService for Grpc {
 
 impl Grpc {
     /// Waits until the groups are what was known of devices where the caller wants to read.
-    async fn followed<T>(&self, request: &Request<T>) -> Result<(), Status> {
+    pub(super) async fn followed<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let wanted = position::wanted(request)?;
         position::settle(self.queries.reach(&wanted)).await?;
         Ok(position::settle(self.ages.wait_for(&wanted)).await?)

@@ -24,6 +24,8 @@ pub struct Preview {
     pub explained: Option<DeviceExplained>,
     /// Up to where everything was taken into account.
     pub positions: Positions,
+    /// Whom a group would have, if that was asked.
+    pub members: Option<RoaringBitmap>,
 }
 
 /// A part of the fleet.
@@ -56,12 +58,18 @@ pub struct DeviceExplained {
 }
 
 impl Queries {
-    /// Asks a rule about the fleet, and about one device. Folding waits meanwhile: well under a second for a million
+    /// Asks a rule about the fleet, about one device, and about whom a group would have that has these members now:
+    /// those of which it is unknown whether they are in stay what they were. Folding waits meanwhile: well under a second for a million
     /// devices.
     ///
     /// # Errors
     /// The device, when it is not registered.
-    pub fn preview(&self, rule: &Rule, device: Option<DeviceId>) -> Result<Preview, DeviceId> {
+    pub fn preview(
+        &self,
+        rule: &Rule,
+        device: Option<DeviceId>,
+        members: Option<&RoaringBitmap>,
+    ) -> Result<Preview, DeviceId> {
         let membership = self.membership.read();
         let index = membership.fleet().index();
         let Verdict { within: _, inside, unknown } = index.verdict(rule);
@@ -73,6 +81,7 @@ impl Queries {
             unknown: share(&unknown, |ordinal| unknown_device(index, rule, ordinal)),
             explained,
             positions: membership.positions(),
+            members: members.map(|members| &inside | (members & &unknown)),
         })
     }
 

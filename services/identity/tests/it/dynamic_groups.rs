@@ -20,6 +20,7 @@ use muster_types::{
 };
 use prost::Message as _;
 use roaring::RoaringBitmap;
+use tonic::Response;
 use uuid::Uuid;
 
 use crate::server::{self, PARENT, TestServer, code, deps, device_name, fault};
@@ -264,6 +265,7 @@ async fn a_preview_counts_names_and_explains() {
         (&[device_name(1)][..], &[device_name(2)][..])
     );
     assert_eq!(preview.unknown_devices[0].device, device_name(3));
+    assert!(preview.members.is_empty(), "only for who asks");
     let verdict = preview.verdict.expect("a device was asked for");
     assert_eq!((verdict.device, verdict.result), (device_name(2), Some(false)));
     assert_eq!(
@@ -274,6 +276,62 @@ async fn a_preview_counts_names_and_explains() {
     assert_eq!(code(admin.preview_rule(nobody).await), Some(ErrorCode::DeviceUnknown));
     let wrong = pb::PreviewRuleRequest { rule: "device.".into(), ..request };
     assert_eq!(code(admin.preview_rule(wrong).await), Some(ErrorCode::RuleInvalid));
+}
+
+#[tokio::test]
+async fn a_preview_has_whom_the_group_would_have_and_a_device_that_is_unknown_stays_what_it_was() {
+    let server = TestServer::start().await;
+    device(&server, 1, "web-1", enroll::Platform::Linux).await;
+    device(&server, 2, "mac-2", enroll::Platform::Macos).await;
+    server.trusted(3).await;
+    let name = defined(&server, "All", r#"device.accountEnabled -eq true"#).await;
+    assert_eq!(members(&server, &name).await, [1, 2, 3]);
+    let request = pb::PreviewRuleRequest { parent: PARENT.into(), rule: LINUX.into(), ..Default::default() };
+    for (group, expected) in [(String::new(), vec![0]), (name, vec![0, 2])] {
+        let request = pb::PreviewRuleRequest { with_members: true, group, ..request.clone() };
+        let preview = groups(&server).await.preview_rule(request).await.expect("asked").into_inner();
+        let found: Vec<_> = bitmap(&preview.members).expect("a bitmap").into_iter().collect();
+        assert_eq!(found, expected);
+    }
+    let group = ResourceName::Group(TenantId::DEFAULT, GroupId::from_uuid(Uuid::from_u128(9))).to_string();
+    let nobody = pb::PreviewRuleRequest { group, ..request };
+    assert_eq!(code(groups(&server).await.preview_rule(nobody).await), Some(ErrorCode::GroupUnknown));
+}
+
+#[tokio::test]
+async fn services_are_told_of_which_devices_it_is_unknown() {
+    let server = TestServer::start().await;
+    server.trusted(1).await;
+    device(&server, 2, "web-2", enroll::Platform::Linux).await;
+    server.trusted(3).await;
+    let rule = defined(&server, "Not Linux", r#"device.deviceOSType -ne "Linux""#).await;
+    let fixed =
+        pb::Group { display_name: "Fixed".into(), kind: pb::GroupKind::Static.into(), ..Default::default() };
+    let fixed = pb::CreateGroupRequest { parent: PARENT.into(), group: Some(fixed), ..Default::default() };
+    let fixed = groups(&server).await.create_group(fixed).await.expect("defined").into_inner().name;
+    let client = server.service(Service::Policy);
+    let head = server.log.head(Service::Identity).await.expect("a log");
+    client.see(&Positions::of(Service::Identity, head));
+    let ask = |groups: Vec<String>| {
+        let mut memberships = client.memberships();
+        async move { memberships.list_unknown(pb::ListUnknownRequest { groups }).await }
+    };
+    let told = ask(vec![rule, fixed.clone()]).await.expect("told").into_inner();
+    assert_eq!(bitmap(&told.devices).expect("a bitmap"), RoaringBitmap::from([0, 2]));
+    let position: Positions = told.position.parse().expect("a position token");
+    assert!(position.get(Service::Identity) >= head);
+    let told = ask(vec![fixed.clone()]).await.expect("told").into_inner();
+    assert!(told.devices.is_empty(), "a static group knows its members");
+
+    let nobody = ResourceName::Group(TenantId::DEFAULT, GroupId::from_uuid(Uuid::from_u128(9)));
+    assert_eq!(code(ask(vec![nobody.to_string()]).await), Some(ErrorCode::GroupUnknown));
+    assert_eq!(code(ask(vec![fixed.clone(); 1_001]).await), Some(ErrorCode::ArgumentInvalid));
+    for (client, expected) in
+        [(server.anonymous(), ErrorCode::CertificateRequired), (server.admin(), ErrorCode::PermissionDenied)]
+    {
+        let request = pb::ListUnknownRequest { groups: vec![fixed.clone()] };
+        assert_eq!(code(client.memberships().list_unknown(request).await), Some(expected));
+    }
 }
 
 #[tokio::test]
@@ -425,11 +483,15 @@ async fn membership_is_the_same_for_all_who_fold_it_whatever_happened() {
                     parent: PARENT.into(),
                     rule: rule.clone(),
                     device: device_name(number),
-                    ..Default::default()
+                    with_members: true,
+                    group: name.clone(),
                 };
-                let asked = groups(&server).await.preview_rule(request).await;
-                let says =
-                    asked.map(|preview| preview.into_inner().verdict.and_then(|verdict| verdict.result));
+                let asked = groups(&server).await.preview_rule(request).await.map(Response::into_inner);
+                if let Ok(preview) = &asked {
+                    let members = bitmap(&preview.members).expect("a bitmap").len();
+                    assert_eq!(members, shown.len() as u64, "seed {seed}: a rule that is there changes none");
+                }
+                let says = asked.map(|preview| preview.verdict.and_then(|verdict| verdict.result));
                 let is = shown.contains(&number);
                 match says {
                     Ok(Some(says)) => assert_eq!(says, is, "seed {seed}: {rule} of {number}"),
