@@ -57,10 +57,21 @@ pub fn samples_decode<S: State>(golden: impl AsRef<Path>, events: Vec<S::Event>)
 where
     S::Event: Debug + PartialEq,
 {
+    samples_of_form_decode::<S>(golden, 1, events);
+}
+
+/// [`samples_decode`] of a later form of the same events, one with more fields: `<event>.v<form>.bin`.
+///
+/// # Panics
+/// As [`samples_decode`].
+pub fn samples_of_form_decode<S: State>(golden: impl AsRef<Path>, form: u32, events: Vec<S::Event>)
+where
+    S::Event: Debug + PartialEq,
+{
     let mut recorded = Vec::new();
     for event in events {
         let (kind, payload) = S::encode(&event);
-        let path = golden.as_ref().join(format!("{}.v1.bin", kind.short()));
+        let path = golden.as_ref().join(format!("{}.v{form}.bin", kind.short()));
         let sample = std::fs::read(&path).unwrap_or_else(|_| {
             std::fs::write(&path, &payload).expect("the folder of samples is there");
             recorded.push(path);

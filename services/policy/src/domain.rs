@@ -1,7 +1,13 @@
 //! The rules. Pure: no clock, no randomness, no I/O; time and ids arrive in the command.
 
 pub mod assignment;
+pub mod check_in_settings;
 pub mod policy;
 pub mod resolve;
 pub mod session;
 pub mod sync;
+pub mod waiver;
+
+mod origin;
+
+pub use origin::Origin;

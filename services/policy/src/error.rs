@@ -5,7 +5,7 @@ use muster_errors::{ErrorCode, Fault, FieldViolation, Retry};
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::{assignment, policy, session, sync};
+use crate::domain::{assignment, check_in_settings, policy, session, sync, waiver};
 
 /// Why the service cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +64,42 @@ impl From<policy::Error> for Fault {
 
 impl From<assignment::Error> for Fault {
     fn from(error: assignment::Error) -> Self {
-        match error {}
+        let field = match error {
+            assignment::Error::PriorityOfExclusion => "priority",
+            assignment::Error::FilterTooLong { .. } => "filter",
+        };
+        Self::invalid_field(field, error.to_string())
+    }
+}
+
+impl From<waiver::Error> for Fault {
+    fn from(error: waiver::Error) -> Self {
+        let field = match error {
+            waiver::Error::Unknown => return Self::new(ErrorCode::WaiverUnknown, error.to_string()),
+            waiver::Error::RequestReused => return Self::new(ErrorCode::RequestIdReused, error.to_string()),
+            waiver::Error::Reason { .. } => "waiver.reason",
+            waiver::Error::Approver { .. } => "waiver.approver",
+            waiver::Error::EndsInThePast | waiver::Error::LastsTooLong => "waiver.expire_time",
+        };
+        Self::invalid_field(field, error.to_string())
+    }
+}
+
+impl From<check_in_settings::Error> for Fault {
+    fn from(error: check_in_settings::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            check_in_settings::Error::OutOfBounds(problems) => {
+                let fault = Self::new(ErrorCode::ArgumentInvalid, message);
+                problems.into_iter().fold(fault, |fault, problem| {
+                    fault.with_field(format!("check_in_settings.{}", problem.field), problem.bounds)
+                })
+            }
+            check_in_settings::Error::EtagMismatch { expected, found } => {
+                Self::new(ErrorCode::EtagMismatch, message).with("expected", expected).with("found", found)
+            }
+            check_in_settings::Error::RequestReused => Self::new(ErrorCode::RequestIdReused, message),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod device;
 
 use std::sync::Arc;
 
+use muster_errors::Fault;
 use muster_eventlog::Actor;
 use muster_pki::PolicySigner;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyServiceServer;
@@ -23,6 +24,9 @@ use crate::watch::Watches;
 
 /// Largest request of a device, in bytes.
 const DEVICE_REQUEST_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest reason of a change, in characters.
+const REASON_CHARS_MAX: usize = 1_024;
 
 /// What answers calls.
 pub struct Grpc {
@@ -63,12 +67,23 @@ impl Grpc {
     }
 }
 
-/// What a mutating call brings.
+/// What a mutating call brings; its reason, if it has one, is added with [`because`].
 fn asked<T>(request: &Request<T>, request_id: &str, validate_only: bool) -> Result<Asked, Status> {
     Ok(Asked {
+        reason: String::new(),
         actor: Actor::admin(&caller::admin(request)?),
         request: request::id(request_id)?,
         validate_only,
         seen: position::wanted(request)?,
     })
+}
+
+/// The same with the reason that an admin gave.
+fn because(asked: Asked, reason: &str) -> Result<Asked, Fault> {
+    let found = reason.chars().count();
+    if found > REASON_CHARS_MAX {
+        let problem = format!("must have at most {REASON_CHARS_MAX} characters, has {found}");
+        return Err(Fault::invalid_field("reason", problem));
+    }
+    Ok(Asked { reason: reason.to_owned(), ..asked })
 }

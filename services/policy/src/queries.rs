@@ -160,11 +160,16 @@ impl Queries {
         self.fleet.read().policy(id).cloned()
     }
 
-    /// Policies by name, and what the next page starts after; none on the last page.
+    /// Policies by name, if asked those that were deleted too, and what the next page starts after; none on the last page.
     #[must_use]
-    pub fn policies(&self, page: Page<Mark>) -> (Vec<(PolicyId, PolicyRow)>, Option<Mark>) {
+    pub fn policies(
+        &self,
+        page: Page<Mark>,
+        show_deleted: bool,
+    ) -> (Vec<(PolicyId, PolicyRow)>, Option<Mark>) {
         let fleet = self.fleet.read();
-        let mut rows = fleet.policies_after(page.mark);
+        let shown = |(_, row): &(PolicyId, &PolicyRow)| show_deleted || row.is_there();
+        let mut rows = fleet.policies_after(page.mark).filter(shown);
         let taken: Vec<_> = rows.by_ref().take(page.rows).map(|(id, row)| (id, row.clone())).collect();
         let last = taken.last().map(|(id, row)| (row.display_name.clone(), *id));
         let next = last.filter(|_| rows.next().is_some());
@@ -176,7 +181,7 @@ impl Queries {
     pub fn assignments(&self, policy: PolicyId) -> Option<Vec<(GroupId, Assigned)>> {
         let fleet = self.fleet.read();
         fleet.policy(policy)?;
-        Some(fleet.assignments(policy).map(|(group, assigned)| (group, *assigned)).collect())
+        Some(fleet.assignments(policy).map(|(group, assigned)| (group, assigned.clone())).collect())
     }
 }
 

@@ -15,7 +15,7 @@ use muster_types::{DeviceId, GroupId, PolicyId, Timestamp};
 use prost::Message;
 use roaring::RoaringBitmap;
 
-use crate::domain::assignment::{Assigned, Intent};
+use crate::domain::assignment::{Assigned, Intent, Priority, Tie};
 use crate::domain::policy::OnUnassign;
 use crate::projection::fleet::{Gone, Group, Management, PolicyRow, Told, facts_mark};
 use crate::wire;
@@ -131,6 +131,12 @@ struct StoredPolicy {
     update_micros: i64,
     #[prost(bool, tag = "7")]
     keep: bool,
+    #[prost(sint64, optional, tag = "8")]
+    delete_micros: Option<i64>,
+    #[prost(string, tag = "9")]
+    actor: String,
+    #[prost(string, tag = "10")]
+    reason: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -139,6 +145,10 @@ struct StoredAssignment {
     exclude: bool,
     #[prost(sint64, tag = "2")]
     at_micros: i64,
+    #[prost(uint32, optional, tag = "3")]
+    priority: Option<u32>,
+    #[prost(string, tag = "4")]
+    filter: String,
 }
 
 /// A device as a row.
@@ -235,8 +245,18 @@ pub fn decode_group(value: &[u8]) -> Result<Group, String> {
 /// A policy as a row.
 #[must_use]
 pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
-    let PolicyRow { display_name, profile, settings, on_unassign, revision, create_time, update_time } =
-        policy;
+    let PolicyRow {
+        display_name,
+        profile,
+        settings,
+        on_unassign,
+        revision,
+        create_time,
+        update_time,
+        delete_time,
+        actor,
+        reason,
+    } = policy;
     StoredPolicy {
         display_name: display_name.clone(),
         profile: profile.clone(),
@@ -245,6 +265,9 @@ pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
         create_micros: create_time.micros(),
         update_micros: update_time.micros(),
         keep: *on_unassign == OnUnassign::Keep,
+        delete_micros: delete_time.map(Timestamp::micros),
+        actor: actor.clone(),
+        reason: reason.clone(),
     }
     .encode_to_vec()
 }
@@ -254,8 +277,18 @@ pub fn encode_policy(policy: &PolicyRow) -> Vec<u8> {
 /// # Errors
 /// What is wrong with the row.
 pub fn decode_policy(value: &[u8]) -> Result<PolicyRow, String> {
-    let StoredPolicy { display_name, profile, settings, revision, create_micros, update_micros, keep } =
-        decoded(value)?;
+    let StoredPolicy {
+        display_name,
+        profile,
+        settings,
+        revision,
+        create_micros,
+        update_micros,
+        keep,
+        delete_micros,
+        actor,
+        reason,
+    } = decoded(value)?;
     Ok(PolicyRow {
         display_name,
         profile,
@@ -264,14 +297,23 @@ pub fn decode_policy(value: &[u8]) -> Result<PolicyRow, String> {
         revision,
         create_time: Timestamp::from_micros(create_micros),
         update_time: Timestamp::from_micros(update_micros),
+        delete_time: delete_micros.map(Timestamp::from_micros),
+        actor,
+        reason,
     })
 }
 
 /// An assignment as a row.
 #[must_use]
 pub fn encode_assignment(assigned: &Assigned) -> Vec<u8> {
-    let Assigned { intent, at } = assigned;
-    StoredAssignment { exclude: *intent == Intent::Exclude, at_micros: at.micros() }.encode_to_vec()
+    let Assigned { tie: Tie { intent, priority, filter }, at } = assigned;
+    StoredAssignment {
+        exclude: *intent == Intent::Exclude,
+        at_micros: at.micros(),
+        priority: priority.map(|priority| priority.number().into()),
+        filter: filter.clone(),
+    }
+    .encode_to_vec()
 }
 
 /// An assignment from its row.
@@ -279,9 +321,11 @@ pub fn encode_assignment(assigned: &Assigned) -> Vec<u8> {
 /// # Errors
 /// What is wrong with the row.
 pub fn decode_assignment(value: &[u8]) -> Result<Assigned, String> {
-    let StoredAssignment { exclude, at_micros } = decoded(value)?;
+    let StoredAssignment { exclude, at_micros, priority, filter } = decoded(value)?;
     let intent = if exclude { Intent::Exclude } else { Intent::Include };
-    Ok(Assigned { intent, at: Timestamp::from_micros(at_micros) })
+    let known = |number| Priority::new(number).ok_or_else(|| format!("priority {number}"));
+    let priority = priority.map(known).transpose()?;
+    Ok(Assigned { tie: Tie { intent, priority, filter }, at: Timestamp::from_micros(at_micros) })
 }
 
 fn decoded<M: Message + Default>(value: &[u8]) -> Result<M, String> {

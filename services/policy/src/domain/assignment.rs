@@ -9,5 +9,5 @@ mod tests;
 
 pub use command::Command;
 pub use error::Error;
-pub use event::{Event, Intent};
-pub use state::{Assigned, Assignment, stream_id};
+pub use event::{Event, Intent, PRIORITY_MAX, Priority, Tie};
+pub use state::{Assigned, Assignment, FILTER_CHARS_MAX, stream_id};

@@ -9,5 +9,5 @@ mod tests;
 
 pub use command::Command;
 pub use error::Error;
-pub use event::{Event, OnUnassign};
+pub use event::{Content, Event, OnUnassign, revision_id};
 pub use state::{Known, Policy, etag};

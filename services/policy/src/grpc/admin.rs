@@ -13,7 +13,7 @@ use muster_runtime::{caller, position, request};
 use muster_types::Service;
 use tonic::{Request, Response, Status};
 
-use super::{Grpc, asked, convert};
+use super::{Grpc, asked, because, convert};
 use crate::commands::policy_id;
 use crate::domain::assignment::Assigned;
 use crate::domain::policy;
@@ -36,11 +36,12 @@ impl PolicyService for Grpc {
         request: Request<pb::CreatePolicyRequest>,
     ) -> Result<Response<pb::Policy>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::CreatePolicyRequest { parent, policy, .. } = request.into_inner();
+        let pb::CreatePolicyRequest { parent, policy, request_id: _, validate_only: _, reason } =
+            request.into_inner();
+        let asked = because(asked, &reason)?;
         let tenant = request::parent(self.tenant, &parent)?;
-        let pb::Policy { display_name, profile, settings, on_unassign, .. } = convert::given(policy)?;
-        let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
-        let created = self.commands.create_policy(&asked, display_name, profile, settings, on_unassign).await;
+        let convert::Given { name: _, profile, etag: _, content } = convert::given(policy)?;
+        let created = self.commands.create_policy(&asked, profile, content).await;
         let (id, done) = created.map_err(status)?;
         let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
         debug_assert_eq!(id, policy_id(tenant, asked.request));
@@ -52,13 +53,12 @@ impl PolicyService for Grpc {
         request: Request<pb::UpdatePolicyRequest>,
     ) -> Result<Response<pb::Policy>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::UpdatePolicyRequest { policy, .. } = request.into_inner();
-        let pb::Policy { name, display_name, settings, etag, on_unassign, .. } = convert::given(policy)?;
+        let pb::UpdatePolicyRequest { policy, request_id: _, validate_only: _, reason } =
+            request.into_inner();
+        let asked = because(asked, &reason)?;
+        let convert::Given { name, profile: _, etag, content } = convert::given(policy)?;
         let id = request::policy(self.tenant, "policy.name", &name)?;
-        let (settings, on_unassign) = (convert::settings(settings)?, convert::on_unassign(on_unassign)?);
-        let revised =
-            self.commands.revise_policy(&asked, id, etag, display_name, settings, on_unassign).await;
-        let done = revised.map_err(status)?;
+        let done = self.commands.revise_policy(&asked, id, etag, content).await.map_err(status)?;
         let known = done.state.known().ok_or(policy::Error::Unknown).map_err(status)?;
         Ok(stamped(convert::known(self.tenant, id, known), done.position))
     }
@@ -81,9 +81,9 @@ impl PolicyService for Grpc {
     ) -> Result<Response<pb::ListPoliciesResponse>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ListPoliciesRequest { parent, page_size, page_token, .. } = request.into_inner();
+        let pb::ListPoliciesRequest { parent, page_size, page_token, show_deleted } = request.into_inner();
         let tenant = request::parent(self.tenant, &parent)?;
-        let (rows, next) = self.queries.policies(convert::page(page_size, &page_token)?);
+        let (rows, next) = self.queries.policies(convert::page(page_size, &page_token)?, show_deleted);
         Ok(Response::new(pb::ListPoliciesResponse {
             policies: rows.into_iter().map(|(id, row)| convert::policy(tenant, id, row)).collect(),
             next_page_token: convert::page_token(next),
@@ -92,7 +92,9 @@ impl PolicyService for Grpc {
 
     async fn delete_policy(&self, request: Request<pb::DeletePolicyRequest>) -> Result<Response<()>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::DeletePolicyRequest { name, etag, .. } = request.into_inner();
+        let pb::DeletePolicyRequest { name, etag, request_id: _, validate_only: _, reason } =
+            request.into_inner();
+        let asked = because(asked, &reason)?;
         let id = request::policy(self.tenant, "name", &name)?;
         let done = self.commands.delete_policy(&asked, id, etag).await.map_err(status)?;
         Ok(stamped((), done.position))
@@ -103,12 +105,20 @@ impl PolicyService for Grpc {
         request: Request<pb::AssignPolicyRequest>,
     ) -> Result<Response<pb::Assignment>, Status> {
         let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::AssignPolicyRequest { policy, group, intent, .. } = request.into_inner();
+        let pb::AssignPolicyRequest {
+            policy,
+            group,
+            intent,
+            request_id: _,
+            validate_only: _,
+            priority,
+            filter,
+        } = request.into_inner();
         let policy = request::policy(self.tenant, "policy", &policy)?;
-        let group = request::group(self.tenant, "group", &group)?;
-        let intent = convert::intent(intent)?;
-        let done = self.commands.assign(&asked, policy, group, intent).await.map_err(status)?;
-        let assigned = done.state.assigned().copied().unwrap_or(Assigned { intent, at: self.clock.now() });
+        let group = convert::target(self.tenant, &group)?;
+        let tie = convert::tie(intent, priority, filter)?;
+        let done = self.commands.assign(&asked, policy, group, tie.clone()).await.map_err(status)?;
+        let assigned = done.state.assigned().cloned().unwrap_or(Assigned { tie, at: self.clock.now() });
         Ok(stamped(convert::assignment(self.tenant, policy, group, &assigned), done.position))
     }
 

@@ -1,26 +1,57 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
-use muster_errors::Fault;
+use muster_errors::{ErrorCode, Fault};
 use muster_proto::Malformed;
 use muster_proto::convert::{duration, timestamp};
 use muster_proto::policy::v1 as pb;
 use muster_runtime::request::{self, Page};
 use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, SettingId, SettingValue, TenantId};
 
-use crate::domain::assignment::{Assigned, Intent};
-use crate::domain::policy::{Known, OnUnassign, etag};
+use crate::commands::GivenContent;
+use crate::domain::assignment::{Assigned, PRIORITY_MAX, Priority, Tie};
+use crate::domain::policy::{Known, OnUnassign, etag, revision_id};
 use crate::domain::resolve::{Candidate, Effective, InForce, Reason, Source, Withheld};
 use crate::projection::fleet::PolicyRow;
 use crate::queries::Mark;
 use crate::watch::Hint;
 
+/// What is to be known of an assignment with a filter.
+pub(super) const FILTER_WITHOUT_EFFECT: &str =
+    "the assignment filter is kept and has no effect on this channel: all devices of the group are meant";
+
+/// What requests say of a policy; the rest of it is the service's to say.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Given {
+    pub(super) name: String,
+    pub(super) profile: String,
+    pub(super) etag: String,
+    pub(super) content: GivenContent,
+}
+
 /// The policy of a request; it must be set.
-pub(super) fn given(policy: Option<pb::Policy>) -> Result<pb::Policy, Fault> {
-    policy.ok_or_else(|| Fault::invalid_field("policy", "must be set"))
+pub(super) fn given(policy: Option<pb::Policy>) -> Result<Given, Fault> {
+    let policy = policy.ok_or_else(|| Fault::invalid_field("policy", "must be set"))?;
+    let pb::Policy {
+        name,
+        display_name,
+        profile,
+        settings: given,
+        revision: _,
+        create_time: _,
+        update_time: _,
+        etag,
+        on_unassign: end,
+        revision_id: _,
+        delete_time: _,
+        actor: _,
+        reason: _,
+    } = policy;
+    let content = GivenContent { display_name, settings: settings(given)?, on_unassign: on_unassign(end)? };
+    Ok(Given { name, profile, etag, content })
 }
 
 /// Settings as given; every malformed one is told.
-pub(super) fn settings(settings: Vec<pb::Setting>) -> Result<Vec<(SettingId, SettingValue)>, Fault> {
+fn settings(settings: Vec<pb::Setting>) -> Result<Vec<(SettingId, SettingValue)>, Fault> {
     let mut converted = Vec::with_capacity(settings.len());
     let mut malformed = Vec::new();
     for (i, setting) in settings.into_iter().enumerate() {
@@ -30,18 +61,42 @@ pub(super) fn settings(settings: Vec<pb::Setting>) -> Result<Vec<(SettingId, Set
         }
     }
     let Some(first) = malformed.first() else { return Ok(converted) };
-    let fault = Fault::new(muster_errors::ErrorCode::ArgumentInvalid, first.to_string());
+    let fault = Fault::new(ErrorCode::ArgumentInvalid, first.to_string());
     Err(malformed
         .into_iter()
         .fold(fault, |fault, Malformed { field, problem }| fault.with_field(field, problem)))
 }
 
-pub(super) fn intent(intent: i32) -> Result<Intent, Fault> {
+/// How a policy shall be tied to a group.
+pub(super) fn tie(intent: i32, priority: Option<u32>, filter: String) -> Result<Tie, Fault> {
     let intent = pb::AssignmentIntent::try_from(intent);
-    Ok(intent.map_err(|_| Fault::invalid_field("intent", "must be include or exclude"))?.into())
+    let intent = intent.map_err(|_| Fault::invalid_field("intent", "must be include or exclude"))?.into();
+    let known = |number| {
+        let problem = || format!("must be 1 to {PRIORITY_MAX}, is {number}");
+        Priority::new(number).ok_or_else(|| Fault::invalid_field("priority", problem()))
+    };
+    Ok(Tie { intent, priority: priority.map(known).transpose()?, filter })
 }
 
-pub(super) fn on_unassign(on_unassign: i32) -> Result<OnUnassign, Fault> {
+/// The group to assign to: whatever else may carry policies elsewhere is refused as such.
+pub(super) fn target(tenant: TenantId, group: &str) -> Result<GroupId, Fault> {
+    let malformed = match request::group(tenant, "group", group) {
+        Ok(group) => return Ok(group),
+        Err(malformed) => malformed,
+    };
+    let other = group.strip_prefix("tenants/").and_then(|rest| rest.split('/').nth(1));
+    match other {
+        Some(kind) if kind != "groups" => {
+            let message = format!("{group} is no group of devices: policies are assigned to those alone");
+            Err(Fault::new(ErrorCode::TargetUnsupported, message)
+                .with("target", group)
+                .with_field("group", "expected tenants/{tenant}/groups/{group}"))
+        }
+        _ => Err(malformed),
+    }
+}
+
+fn on_unassign(on_unassign: i32) -> Result<OnUnassign, Fault> {
     let on_unassign = pb::OnUnassign::try_from(on_unassign);
     let invalid = |_| Fault::invalid_field("policy.on_unassign", "must be revert or keep");
     Ok(on_unassign.map_err(invalid)?.into())
@@ -61,9 +116,21 @@ pub(super) fn page_token(next: Option<Mark>) -> String {
 
 /// A policy from the view.
 pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Policy {
-    let PolicyRow { display_name, profile, settings, on_unassign, revision, create_time, update_time } = row;
+    let PolicyRow {
+        display_name,
+        profile,
+        settings,
+        on_unassign,
+        revision,
+        create_time,
+        update_time,
+        delete_time,
+        actor,
+        reason,
+    } = row;
     pb::Policy {
         name: ResourceName::Policy(tenant, id).to_string(),
+        revision_id: hex(&revision_id(&profile, &settings, on_unassign)),
         display_name,
         profile,
         settings: crate::wire::to_settings(&settings),
@@ -72,7 +139,9 @@ pub(super) fn policy(tenant: TenantId, id: PolicyId, row: PolicyRow) -> pb::Poli
         update_time: Some(timestamp(update_time)),
         etag: etag(revision),
         on_unassign: pb::OnUnassign::from(on_unassign).into(),
-        ..Default::default()
+        delete_time: delete_time.map(timestamp),
+        actor,
+        reason,
     }
 }
 
@@ -86,6 +155,9 @@ pub(super) fn known(tenant: TenantId, id: PolicyId, known: &Known) -> pb::Policy
         revision: known.revision,
         create_time: known.create_time,
         update_time: known.update_time,
+        delete_time: known.delete_time,
+        actor: known.actor.clone(),
+        reason: known.reason.clone(),
     };
     policy(tenant, id, row)
 }
@@ -96,14 +168,26 @@ pub(super) fn assignment(
     group: GroupId,
     assigned: &Assigned,
 ) -> pb::Assignment {
-    let Assigned { intent, at } = *assigned;
+    let Assigned { tie: Tie { intent, priority, filter }, at } = assigned;
+    let warning = (!filter.is_empty()).then(|| FILTER_WITHOUT_EFFECT.to_owned());
     pb::Assignment {
         name: ResourceName::Assignment(tenant, policy, group).to_string(),
         group: ResourceName::Group(tenant, group).to_string(),
-        intent: pb::AssignmentIntent::from(intent).into(),
-        create_time: Some(timestamp(at)),
-        ..Default::default()
+        intent: pb::AssignmentIntent::from(*intent).into(),
+        create_time: Some(timestamp(*at)),
+        priority: priority.map(|priority| priority.number().into()),
+        filter: filter.clone(),
+        warnings: warning.into_iter().collect(),
     }
+}
+
+/// Bytes as people write digests.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to memory cannot fail");
+        text
+    })
 }
 
 pub(super) fn effective(tenant: TenantId, device: DeviceId, effective: &Effective) -> pb::EffectivePolicy {

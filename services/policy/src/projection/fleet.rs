@@ -26,8 +26,9 @@ use muster_types::{
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
+use crate::domain::Origin;
 use crate::domain::assignment::{self, Assigned, Assignment, Intent};
-use crate::domain::policy::{self, OnUnassign, Policy};
+use crate::domain::policy::{self, Content, OnUnassign, Policy};
 use crate::domain::resolve::{Effective, Facts, InForce};
 use crate::metrics::PolicyMetrics;
 use crate::store::{self, Key};
@@ -89,6 +90,20 @@ pub struct PolicyRow {
     pub create_time: Timestamp,
     /// When it was last revised.
     pub update_time: Timestamp,
+    /// When it was deleted, if it is: it reaches no device, and its assignments wait.
+    pub delete_time: Option<Timestamp>,
+    /// Who made the latest revision, as the log writes it.
+    pub actor: String,
+    /// Why, as they said.
+    pub reason: String,
+}
+
+impl PolicyRow {
+    /// Whether it was not deleted.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.delete_time.is_none()
+    }
 }
 
 impl Fleet {
@@ -138,13 +153,13 @@ impl Fleet {
         device.effective.settings.iter().filter(kept).map(|setting| &setting.id)
     }
 
-    /// A policy.
+    /// A policy that is there.
     #[must_use]
     pub fn policy(&self, id: PolicyId) -> Option<&PolicyRow> {
-        self.policies.get(&id)
+        self.policies.get(&id).filter(|row| row.is_there())
     }
 
-    /// Policies by name, after one (its name and id, should it be gone meanwhile).
+    /// Policies by name, those that were deleted too, after one (its name and id, should it have another name meanwhile).
     pub fn policies_after(
         &self,
         after: Option<(String, PolicyId)>,
@@ -155,12 +170,12 @@ impl Fleet {
         names.filter_map(|(_, id)| Some((*id, self.policies.get(id)?)))
     }
 
-    /// Whether another policy than `but` has this name.
+    /// Whether another policy than `but` has this name. Names of deleted policies are free.
     #[must_use]
     pub fn name_taken(&self, name: &str, but: Option<PolicyId>) -> bool {
         let first = (name.to_owned(), PolicyId::from_uuid(uuid::Uuid::nil()));
         let named = self.names.range(first..).take_while(|(other, _)| other == name);
-        named.into_iter().any(|(_, id)| Some(*id) != but)
+        named.into_iter().any(|(_, id)| Some(*id) != but && self.policy(*id).is_some())
     }
 
     /// Whether identity has defined a group.
@@ -238,8 +253,11 @@ impl Fleet {
         let decoded = Policy::decode(event).map_err(|reason| FoldError::new(event, reason))?;
         let Some(decoded) = decoded else { return Ok(()) };
         self.touch(self.reached(id), event);
+        let unknown = || FoldError::new(event, "the policy was not created");
         match decoded {
-            policy::Event::Created { display_name, profile, settings, on_unassign, request: _, at } => {
+            policy::Event::Created { profile, content, origin } => {
+                let Content { display_name, settings, on_unassign } = content;
+                let Origin { actor, reason, request: _, at } = origin;
                 self.names.insert((display_name.clone(), id));
                 let row = PolicyRow {
                     display_name,
@@ -249,11 +267,15 @@ impl Fleet {
                     revision: 1,
                     create_time: at,
                     update_time: at,
+                    delete_time: None,
+                    actor,
+                    reason,
                 };
                 self.policies.insert(id, row);
             }
-            policy::Event::Revised { revision, display_name, settings, on_unassign, request: _, at } => {
-                let unknown = || FoldError::new(event, "the policy was not created");
+            policy::Event::Revised { revision, content, rolled_back_to: _, origin } => {
+                let Content { display_name, settings, on_unassign } = content;
+                let Origin { actor, reason, request: _, at } = origin;
                 let row = self.policies.get_mut(&id).ok_or_else(unknown)?;
                 self.names.remove(&(row.display_name.clone(), id));
                 self.names.insert((display_name.clone(), id));
@@ -262,33 +284,26 @@ impl Fleet {
                 row.on_unassign = on_unassign;
                 row.revision = revision;
                 row.update_time = at;
+                row.actor = actor;
+                row.reason = reason;
             }
-            policy::Event::Deleted { request: _ } => self.delete(id, dirty),
+            policy::Event::Deleted { origin } => {
+                self.policies.get_mut(&id).ok_or_else(unknown)?.delete_time = Some(origin.at);
+            }
+            policy::Event::Undeleted { origin: _ } => {
+                self.policies.get_mut(&id).ok_or_else(unknown)?.delete_time = None;
+            }
         }
         dirty.mark(store::policy_key(id));
         Ok(())
-    }
-
-    fn delete(&mut self, id: PolicyId, dirty: &mut Dirty) {
-        if let Some(row) = self.policies.remove(&id) {
-            self.names.remove(&(row.display_name, id));
-        }
-        let groups: Vec<_> = self.assignments(id).map(|(group, _)| group).collect();
-        for group in groups {
-            self.unassign(id, group);
-            dirty.mark(store::assignment_key(id, group));
-        }
     }
 
     fn assignment_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         let decoded = Assignment::decode(event).map_err(|reason| FoldError::new(event, reason))?;
         let Some(decoded) = decoded else { return Ok(()) };
         let (policy, group) = match decoded {
-            assignment::Event::Assigned { policy, group, intent, at } => {
-                // One log has both: a policy that is not here was deleted while it was assigned.
-                if self.policies.contains_key(&policy) {
-                    self.assign(policy, group, Assigned { intent, at });
-                }
+            assignment::Event::Assigned { policy, group, tie, at } => {
+                self.assign(policy, group, Assigned { tie, at });
                 (policy, group)
             }
             assignment::Event::Unassigned { policy, group } => {
@@ -324,7 +339,7 @@ impl Fleet {
     }
 
     fn intent(&self, policy: PolicyId, group: GroupId) -> Option<Intent> {
-        self.assignments.get(&(policy, group)).map(|assigned| assigned.intent)
+        self.assignments.get(&(policy, group)).map(|assigned| assigned.tie.intent)
     }
 }
 
@@ -345,7 +360,7 @@ fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
 
 impl View for Fleet {
     const NAME: &'static str = "fleet";
-    const CONTRACT: u32 = 2;
+    const CONTRACT: u32 = 3;
     const SOURCES: &'static [Service] = &[Service::Enroll, Service::Identity, Service::Policy];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {

@@ -2,7 +2,7 @@
 
 use muster_types::{GroupId, PolicyId, Timestamp};
 
-use super::Intent;
+use super::Tie;
 
 /// A wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub enum Command {
         policy: PolicyId,
         /// The group.
         group: GroupId,
-        /// In or out.
-        intent: Intent,
+        /// How.
+        tie: Tie,
         /// The moment of the command.
         now: Timestamp,
     },

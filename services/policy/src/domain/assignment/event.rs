@@ -11,6 +11,47 @@ pub enum Intent {
     Exclude,
 }
 
+/// The greatest number of a priority, which is the weakest.
+pub const PRIORITY_MAX: u16 = 1_000;
+
+/// Decides conflicts: 1 to [`PRIORITY_MAX`], the least number wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u16);
+
+impl Priority {
+    /// A priority; none when the number is out of bounds.
+    #[must_use]
+    pub fn new(number: u32) -> Option<Self> {
+        let number = u16::try_from(number).ok()?;
+        (1..=PRIORITY_MAX).contains(&number).then_some(Self(number))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// How a policy is tied to a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tie {
+    /// In or out.
+    pub intent: Intent,
+    /// Decides conflicts; without one the policy loses to any that has one.
+    pub priority: Option<Priority>,
+    /// An assignment filter, without effect on this channel; empty when there is none.
+    pub filter: String,
+}
+
+impl Tie {
+    /// A tie without priority and filter.
+    #[must_use]
+    pub const fn plain(intent: Intent) -> Self {
+        Self { intent, priority: None, filter: String::new() }
+    }
+}
+
 /// A fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -20,8 +61,8 @@ pub enum Event {
         policy: PolicyId,
         /// The group.
         group: GroupId,
-        /// In or out.
-        intent: Intent,
+        /// How.
+        tie: Tie,
         /// When.
         at: Timestamp,
     },

@@ -3,17 +3,20 @@
 use muster_types::{GroupId, PolicyId, Timestamp, id};
 use uuid::Uuid;
 
-use super::{Command, Error, Event, Intent};
+use super::{Command, Error, Event, Intent, Tie};
+
+/// Longest assignment filter, in characters.
+pub const FILTER_CHARS_MAX: usize = 3_072;
 
 /// An assignment as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Assignment(Option<Assigned>);
 
 /// A tie that holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assigned {
-    /// In or out.
-    pub intent: Intent,
+    /// How.
+    pub tie: Tie,
     /// Since when.
     pub at: Timestamp,
 }
@@ -34,26 +37,40 @@ impl Assignment {
     /// Decides a command.
     ///
     /// # Errors
-    /// None so far.
+    /// A tie that cannot be.
     pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Error> {
-        let (policy, group) = match *command {
-            Command::Assign { policy, group, .. } | Command::Unassign { policy, group } => (policy, group),
-        };
-        Ok(match (self.0, command) {
-            (Some(Assigned { intent: is, .. }), Command::Assign { intent, .. }) if is == *intent => vec![],
-            (_, Command::Assign { intent, now, .. }) => {
-                vec![Event::Assigned { policy, group, intent: *intent, at: *now }]
+        Ok(match command {
+            Command::Assign { policy, group, tie, now } => {
+                check(tie)?;
+                if self.0.as_ref().is_some_and(|assigned| assigned.tie == *tie) {
+                    return Ok(vec![]);
+                }
+                vec![Event::Assigned { policy: *policy, group: *group, tie: tie.clone(), at: *now }]
             }
-            (Some(_), Command::Unassign { .. }) => vec![Event::Unassigned { policy, group }],
-            (None, Command::Unassign { .. }) => vec![],
+            Command::Unassign { policy, group } if self.0.is_some() => {
+                vec![Event::Unassigned { policy: *policy, group: *group }]
+            }
+            Command::Unassign { .. } => vec![],
         })
     }
 
     /// Folds an event.
-    pub const fn evolve(&mut self, event: &Event) {
-        self.0 = match *event {
-            Event::Assigned { intent, at, .. } => Some(Assigned { intent, at }),
+    pub fn evolve(&mut self, event: &Event) {
+        self.0 = match event {
+            Event::Assigned { tie, at, .. } => Some(Assigned { tie: tie.clone(), at: *at }),
             Event::Unassigned { .. } => None,
         };
     }
+}
+
+fn check(tie: &Tie) -> Result<(), Error> {
+    let Tie { intent, priority, filter } = tie;
+    if *intent == Intent::Exclude && priority.is_some() {
+        return Err(Error::PriorityOfExclusion);
+    }
+    let found = filter.chars().count();
+    if found > FILTER_CHARS_MAX {
+        return Err(Error::FilterTooLong { found });
+    }
+    Ok(())
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use muster_types::{RequestId, SettingId, SettingValue, Timestamp};
+use muster_types::{Digest, SettingId, SettingValue, setting};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::Origin;
 
 /// What becomes of a policy's settings on a device that it no longer reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,42 +17,69 @@ pub enum OnUnassign {
     Keep,
 }
 
-/// A fact. The request and the moment stand in the envelope.
+/// What a revision says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Name for people.
+    pub display_name: String,
+    /// What it sets, whole.
+    pub settings: BTreeMap<SettingId, SettingValue>,
+    /// What becomes of its settings on a device that it no longer reaches.
+    pub on_unassign: OnUnassign,
+}
+
+/// A fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// It was made, as revision 1.
     Created {
-        /// Name for people.
-        display_name: String,
-        /// Catalogue profile of its settings.
+        /// Catalogue profile of its settings, for ever.
         profile: String,
-        /// What it sets.
-        settings: BTreeMap<SettingId, SettingValue>,
-        /// What becomes of its settings on a device that it no longer reaches.
-        on_unassign: OnUnassign,
-        /// The request.
-        request: RequestId,
-        /// When.
-        at: Timestamp,
+        /// What revision 1 says.
+        content: Content,
+        /// Where it comes from.
+        origin: Origin,
     },
     /// It has a new revision.
     Revised {
         /// The new revision's number.
         revision: u64,
-        /// Name from now on.
-        display_name: String,
-        /// What it sets from now on, whole.
-        settings: BTreeMap<SettingId, SettingValue>,
-        /// What becomes of its settings, from now on, on a device that it no longer reaches.
-        on_unassign: OnUnassign,
-        /// The request.
-        request: RequestId,
-        /// When.
-        at: Timestamp,
+        /// What it says from now on.
+        content: Content,
+        /// The earlier revision whose settings these are, if it was rolled back.
+        rolled_back_to: Option<u64>,
+        /// Where it comes from.
+        origin: Origin,
     },
-    /// It is gone, with its assignments.
+    /// It reaches no device any more; its assignments wait.
     Deleted {
-        /// The request.
-        request: RequestId,
+        /// Where it comes from.
+        origin: Origin,
     },
+    /// It is back as it was, with its assignments.
+    Undeleted {
+        /// Where it comes from.
+        origin: Origin,
+    },
+}
+
+/// Names a revision by what it does to devices: profile, settings and what becomes of them. Its name for people is not in
+/// it, so that a rename keeps it.
+#[must_use]
+pub fn revision_id(
+    profile: &str,
+    settings: &BTreeMap<SettingId, SettingValue>,
+    on_unassign: OnUnassign,
+) -> Digest {
+    let on_unassign = match on_unassign {
+        OnUnassign::Revert => 1,
+        OnUnassign::Keep => 2,
+    };
+    let mut hasher = Sha256::new();
+    hasher.update(b"muster.policy.revision.v1");
+    hasher.update((profile.len() as u64).to_be_bytes());
+    hasher.update(profile);
+    hasher.update([on_unassign]);
+    hasher.update(setting::etag(settings));
+    hasher.finalize().into()
 }

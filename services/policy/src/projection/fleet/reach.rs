@@ -148,7 +148,7 @@ impl Fleet {
         let reaching = policies.into_iter().filter_map(|(policy, groups)| {
             let mut groups = groups.filter(|groups| !groups.is_empty())?;
             groups.sort_unstable();
-            Some((policy, self.policies.get(&policy)?.revision, groups))
+            Some((policy, self.policy(policy)?.revision, groups))
         });
         Reach { facts, policies: reaching.collect() }
     }

@@ -11,6 +11,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::assignment::Tie;
 use crate::watch::Hint;
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -67,6 +68,7 @@ enum Fact {
     Created(u8, u8),
     Revised(u8, u8),
     Deleted(u8),
+    Undeleted(u8),
     Assigned(u8, u8, bool),
     Unassigned(u8, u8),
 }
@@ -84,6 +86,19 @@ fn settings(value: u8) -> BTreeMap<SettingId, SettingValue> {
         ("linux-antivirus/enforcement_level".parse().unwrap(), SettingValue::Text(level.into())),
         ("linux-antivirus/allowed_threats".parse().unwrap(), threats),
     ])
+}
+
+fn content(n: u8, value: u8) -> Content {
+    Content {
+        display_name: format!("policy {n}"),
+        settings: settings(value),
+        on_unassign: on_unassign(value),
+    }
+}
+
+fn origin(at: Timestamp) -> Origin {
+    let request = muster_types::RequestId::from_uuid(Uuid::nil());
+    Origin { actor: "admin:ada".into(), reason: String::new(), request, at }
 }
 
 /// Values from 2 on are kept.
@@ -108,7 +123,6 @@ fn other(
 impl Fact {
     fn event(&self, position: u64, revision: u64) -> Envelope {
         let at = Timestamp::from_micros(0);
-        let request = muster_types::RequestId::from_uuid(Uuid::nil());
         let (aggregate, id, kind, payload) = match self {
             Self::Onboarded(n) => {
                 let facts =
@@ -181,33 +195,29 @@ impl Fact {
                 let message = identity::GroupMembershipChanged { added: vec![], removed: bits(ordinals) };
                 other(Aggregate::Group, group(*n).uuid(), kind::MEMBERSHIP_CHANGED, &message)
             }
-            Self::Created(n, value) => encoded::<Policy>(
-                policy_id(*n).uuid(),
-                &policy::Event::Created {
-                    display_name: format!("policy {n}"),
+            Self::Created(n, value) => {
+                let event = policy::Event::Created {
                     profile: "linux-antivirus".into(),
-                    settings: settings(*value),
-                    on_unassign: on_unassign(*value),
-                    request,
-                    at,
-                },
-            ),
-            Self::Revised(n, value) => encoded::<Policy>(
-                policy_id(*n).uuid(),
-                &policy::Event::Revised {
-                    revision,
-                    display_name: format!("policy {n}"),
-                    settings: settings(*value),
-                    on_unassign: on_unassign(*value),
-                    request,
-                    at,
-                },
-            ),
-            Self::Deleted(n) => encoded::<Policy>(policy_id(*n).uuid(), &policy::Event::Deleted { request }),
+                    content: content(*n, *value),
+                    origin: origin(at),
+                };
+                encoded::<Policy>(policy_id(*n).uuid(), &event)
+            }
+            Self::Revised(n, value) => {
+                let (content, origin) = (content(*n, *value), origin(at));
+                let event = policy::Event::Revised { revision, content, rolled_back_to: None, origin };
+                encoded::<Policy>(policy_id(*n).uuid(), &event)
+            }
+            Self::Deleted(n) => {
+                encoded::<Policy>(policy_id(*n).uuid(), &policy::Event::Deleted { origin: origin(at) })
+            }
+            Self::Undeleted(n) => {
+                encoded::<Policy>(policy_id(*n).uuid(), &policy::Event::Undeleted { origin: origin(at) })
+            }
             Self::Assigned(p, g, exclude) => {
-                let intent = if *exclude { Intent::Exclude } else { Intent::Include };
+                let tie = Tie::plain(if *exclude { Intent::Exclude } else { Intent::Include });
                 let (policy, group) = (policy_id(*p), group(*g));
-                let event = assignment::Event::Assigned { policy, group, intent, at };
+                let event = assignment::Event::Assigned { policy, group, tie, at };
                 encoded::<Assignment>(assignment::stream_id(policy, group), &event)
             }
             Self::Unassigned(p, g) => {
@@ -220,13 +230,15 @@ impl Fact {
     }
 }
 
-/// Makes a random history one that can happen: each policy is created once and first, and deleted once and last.
+/// Makes a random history one that can happen: each policy is created once and first, deleted while it
+/// is there and brought back while it is not.
 fn possible(facts: Vec<Fact>) -> Vec<Fact> {
     let (mut there, mut gone) = (BTreeSet::new(), BTreeSet::new());
     let keep = |fact: &Fact| match fact {
         Fact::Created(n, _) => there.insert(*n),
         Fact::Revised(n, _) => there.contains(n) && !gone.contains(n),
         Fact::Deleted(n) => there.contains(n) && gone.insert(*n),
+        Fact::Undeleted(n) => gone.remove(n),
         Fact::Assigned(n, ..) | Fact::Unassigned(n, _) => there.contains(n),
         Fact::Onboarded(_)
         | Fact::Trusted(_)
@@ -265,6 +277,7 @@ fn logs(facts: &[Fact]) -> [Vec<Envelope>; 3] {
             Fact::Created(..)
             | Fact::Revised(..)
             | Fact::Deleted(_)
+            | Fact::Undeleted(_)
             | Fact::Assigned(..)
             | Fact::Unassigned(..) => 2,
         };
@@ -331,6 +344,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         4 => (0..3_u8, 0..4_u8).prop_map(|(n, v)| Fact::Created(n, v)),
         2 => (0..3_u8, 0..4_u8).prop_map(|(n, v)| Fact::Revised(n, v)),
         1 => (0..3_u8).prop_map(Fact::Deleted),
+        1 => (0..3_u8).prop_map(Fact::Undeleted),
         6 => (0..3_u8, 0..3_u8, prop::bool::weighted(0.2)).prop_map(|(p, g, x)| Fact::Assigned(p, g, x)),
         2 => (0..3_u8, 0..3_u8).prop_map(|(p, g)| Fact::Unassigned(p, g)),
     ]
@@ -489,13 +503,17 @@ async fn a_device_is_hinted_when_what_it_must_do_changes() {
 }
 
 #[test]
-fn a_deleted_policy_takes_its_assignments_along() {
+fn a_deleted_policy_reaches_nobody_until_it_is_brought_back() {
     let mut story = story();
     story.push(Fact::Deleted(0));
     let fleet = told(&story);
     assert_eq!(fleet.device(device(0)).unwrap().effective.settings, []);
-    assert_eq!(fleet.assignments(policy_id(0)).count(), 0);
+    assert!(fleet.policy(policy_id(0)).is_none());
     assert!(!fleet.name_taken("policy 0", None));
+    story.extend([Fact::Unassigned(0, 0), Fact::Assigned(0, 0, false), Fact::Undeleted(0)]);
+    let fleet = told(&story);
+    assert_eq!(fleet.device(device(0)).unwrap().effective.settings.len(), 2);
+    assert!(fleet.name_taken("policy 0", None));
 }
 
 #[tokio::test]
