@@ -238,7 +238,9 @@ impl Index {
     #[must_use]
     pub fn verdict(&self, rule: &Rule) -> Verdict {
         let Truths { yes, unknown } = self.truths(rule.root());
-        let inside = yes.among(&self.present);
+        // Mostly nobody has gone.
+        let gone = self.present.len() < self.devices.len() as u64;
+        let inside = if yes.inverted || gone { yes.among(&self.present) } else { yes.bits.into_owned() };
         let unknown = if unknown.is_empty() { RoaringBitmap::new() } else { &self.present & &*unknown };
         Verdict { within: None, inside, unknown }
     }
