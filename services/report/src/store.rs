@@ -7,7 +7,9 @@
 //! | `0x03`, policy | [`PolicyRow`] |
 //! | `0x04`, policy, group | 1 include, 2 exclude |
 //! | `0x05`, group | ordinals: a roaring bitmap, portable |
+//! | `0x06`, device | its platform: 1 Linux, 2 macOS, 3 Windows |
 
+use muster_catalog::Platform;
 use muster_types::{DeviceId, GroupId, PolicyId, TenantId, Timestamp};
 use prost::Message;
 use roaring::RoaringBitmap;
@@ -28,6 +30,8 @@ pub enum Key {
     Assignment(PolicyId, GroupId),
     /// A group's members.
     Group(GroupId),
+    /// A device's platform.
+    Platform(DeviceId),
 }
 
 impl Key {
@@ -40,6 +44,7 @@ impl Key {
             Self::Policy(policy) => [&[3], &policy.as_bytes()[..]].concat(),
             Self::Assignment(policy, group) => [&[4], &policy.as_bytes()[..], &group.as_bytes()[..]].concat(),
             Self::Group(group) => [&[5], &group.as_bytes()[..]].concat(),
+            Self::Platform(device) => [&[6], &device.as_bytes()[..]].concat(),
         }
     }
 
@@ -56,6 +61,7 @@ impl Key {
                 Some(Self::Assignment(PolicyId::from_slice(policy).ok()?, GroupId::from_slice(group).ok()?))
             }
             5 => GroupId::from_slice(rest).ok().map(Self::Group),
+            6 => DeviceId::from_slice(rest).ok().map(Self::Platform),
             _ => None,
         }
     }
@@ -77,6 +83,10 @@ struct PolicyRow {
     tenant: String,
     #[prost(string, repeated, tag = "2")]
     settings: Vec<String>,
+    #[prost(bytes = "vec", tag = "3")]
+    platform: Vec<u8>,
+    #[prost(bool, tag = "4")]
+    deleted: bool,
 }
 
 /// A device as a row.
@@ -117,9 +127,10 @@ pub fn decode_report(value: &[u8]) -> Result<Report, String> {
 /// A policy as a row.
 #[must_use]
 pub fn encode_policy(policy: &Policy) -> Vec<u8> {
-    let Policy { tenant, settings } = policy;
+    let Policy { tenant, settings, platform, deleted } = policy;
     let settings = settings.iter().map(ToString::to_string).collect();
-    PolicyRow { tenant: tenant.to_string(), settings }.encode_to_vec()
+    let platform = platform.map(encode_platform).unwrap_or_default();
+    PolicyRow { tenant: tenant.to_string(), settings, platform, deleted: *deleted }.encode_to_vec()
 }
 
 /// A policy from its row.
@@ -127,9 +138,37 @@ pub fn encode_policy(policy: &Policy) -> Vec<u8> {
 /// # Errors
 /// What is wrong with the row.
 pub fn decode_policy(value: &[u8]) -> Result<Policy, String> {
-    let PolicyRow { tenant, settings } = PolicyRow::decode(value).map_err(text)?;
+    let PolicyRow { tenant, settings, platform, deleted } = PolicyRow::decode(value).map_err(text)?;
     let settings = settings.iter().map(|id| id.parse().map_err(text));
-    Ok(Policy { tenant: tenant.parse().map_err(text)?, settings: settings.collect::<Result<_, _>>()? })
+    Ok(Policy {
+        tenant: tenant.parse().map_err(text)?,
+        settings: settings.collect::<Result<_, _>>()?,
+        platform: if platform.is_empty() { None } else { Some(decode_platform(&platform)?) },
+        deleted,
+    })
+}
+
+/// A platform as a row.
+#[must_use]
+pub fn encode_platform(platform: Platform) -> Vec<u8> {
+    vec![match platform {
+        Platform::Linux => 1,
+        Platform::Macos => 2,
+        Platform::Windows => 3,
+    }]
+}
+
+/// A platform from its row.
+///
+/// # Errors
+/// What is wrong with the row.
+pub fn decode_platform(value: &[u8]) -> Result<Platform, String> {
+    match value {
+        [1] => Ok(Platform::Linux),
+        [2] => Ok(Platform::Macos),
+        [3] => Ok(Platform::Windows),
+        other => Err(format!("{other:?} is no platform")),
+    }
 }
 
 /// An intent as a row.

@@ -1,8 +1,10 @@
 //! Domain events ↔ the payloads of the log, and old forms made new on reading.
 
+use muster_catalog::Platform;
 use muster_eventlog::command::State;
 use muster_eventlog::{Envelope, EventType};
 use muster_proto::convert::{Malformed, moment, timestamp};
+use muster_proto::enroll::v1 as enroll;
 use muster_proto::report::v1 as pb;
 use muster_types::setting::InvalidSettingId;
 use muster_types::{Aggregate, SettingValue};
@@ -24,6 +26,10 @@ pub mod kind {
     pub const POLICY_CREATED: &str = "muster.policy.v1.PolicyCreated";
     /// A policy was revised.
     pub const POLICY_REVISED: &str = "muster.policy.v1.PolicyRevised";
+    /// A device came in.
+    pub const DEVICE_ONBOARDED: &str = "muster.enroll.v1.DeviceOnboarded";
+    /// A deleted policy came back.
+    pub const POLICY_UNDELETED: &str = "muster.policy.v1.PolicyUndeleted";
     /// A policy was deleted.
     pub const POLICY_DELETED: &str = "muster.policy.v1.PolicyDeleted";
     /// A policy was assigned to a group.
@@ -61,6 +67,16 @@ impl State for DeviceStatus {
 pub fn status(payload: &[u8]) -> Result<Status, String> {
     let pb::StatusReported { status } = decoded(payload)?;
     status.ok_or("status: must be set")?.try_into().map_err(|malformed: Malformed| malformed.to_string())
+}
+
+/// A platform as the catalogue names it; `None` when none is named.
+pub(crate) const fn platform(platform: enroll::Platform) -> Option<Platform> {
+    match platform {
+        enroll::Platform::Unspecified => None,
+        enroll::Platform::Windows => Some(Platform::Windows),
+        enroll::Platform::Linux => Some(Platform::Linux),
+        enroll::Platform::Macos => Some(Platform::Macos),
+    }
 }
 
 impl From<Status> for pb::DeviceStatus {

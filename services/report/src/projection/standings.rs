@@ -3,14 +3,17 @@
 //! Rows are facts of the logs; the bitmaps by setting and state follow from them and make every count a bitmap's
 //! cardinality.
 
+mod platforms;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
+use muster_catalog::{Catalogue, Platform};
 use muster_eventlog::Envelope;
 use muster_eventlog::project::{Dirty, FoldError, View};
+use muster_proto::enroll::v1::DeviceOnboarded;
 use muster_proto::identity::v1::GroupMembershipChanged;
 use muster_proto::policy::v1::{
     AssignmentIntent, PolicyAssigned, PolicyCreated, PolicyRevised, PolicyUnassigned, Setting,
@@ -22,6 +25,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::device_status::{CheckIn, Status};
 use crate::store::{self, Key};
 use crate::wire::{self, decoded, kind, text};
+use platforms::Platforms;
 use tally::Tally;
 
 /// The view.
@@ -35,6 +39,7 @@ pub struct Standings {
     policies: FxHashMap<PolicyId, Policy>,
     assignments: BTreeMap<(PolicyId, GroupId), Intent>,
     groups: FxHashMap<GroupId, RoaringBitmap>,
+    platforms: Platforms,
     tally: Tally,
 }
 
@@ -56,6 +61,10 @@ pub struct Policy {
     pub tenant: TenantId,
     /// The settings.
     pub settings: Vec<SettingId>,
+    /// The platform its profile is for; `None` for a profile that this version does not know.
+    pub platform: Option<Platform>,
+    /// It was deleted and may come back; its assignments wait.
+    pub deleted: bool,
 }
 
 /// What an assignment does with the devices of its group.
@@ -92,8 +101,10 @@ impl Standings {
     /// How the devices that a policy is assigned to stand; `None` when there is no such policy.
     #[must_use]
     pub fn counts(&self, tenant: TenantId, policy: PolicyId) -> Option<Counts> {
-        let settings = &self.policies.get(&policy).filter(|known| known.tenant == tenant)?.settings;
-        Some(self.tally.counts(&self.targeted(policy), settings))
+        let known = self.policies.get(&policy).filter(|known| known.tenant == tenant && !known.deleted)?;
+        let targeted = self.targeted(policy);
+        let foreign = known.platform.map(|platform| self.platforms.others(platform)).unwrap_or_default();
+        Some(self.tally.counts(&targeted, &foreign, &known.settings))
     }
 
     /// Ordinals of the devices that a policy is assigned to: exclusion wins, and who is gone does not count.
@@ -139,6 +150,7 @@ impl Standings {
         let ordinal = u32::try_from(self.devices.len()).map_err(|_| "more devices than ordinals")?;
         self.devices.push(device);
         self.ordinals.insert(device, ordinal);
+        self.platforms.place(device, ordinal);
         if let Some(report) = self.reports.get(&device) {
             self.tally.add(ordinal, &wire::status(&report.payload)?);
         }
@@ -159,25 +171,28 @@ impl Standings {
     fn set_policy(
         &mut self,
         event: &Envelope,
+        profile: Option<&str>,
         settings: Vec<Setting>,
         dirty: &mut Dirty,
     ) -> Result<(), String> {
         let id = PolicyId::from_uuid(event.stream.id);
         let ids = settings.into_iter().map(|Setting { id, value: _ }| id.parse().map_err(text));
-        let policy = Policy { tenant: event.stream.tenant, settings: ids.collect::<Result<_, _>>()? };
+        let settings = ids.collect::<Result<_, _>>()?;
+        let platform = match profile {
+            Some(profile) => Catalogue::builtin().profile(profile).map(|profile| profile.platform),
+            None => self.policies.get(&id).and_then(|policy| policy.platform),
+        };
+        let policy = Policy { tenant: event.stream.tenant, settings, platform, deleted: false };
         self.policies.insert(id, policy);
         dirty.mark(Key::Policy(id).to_bytes());
         Ok(())
     }
 
-    fn delete_policy(&mut self, id: PolicyId, dirty: &mut Dirty) {
-        let groups: Vec<_> = self.assignments_of(id).map(|(group, _)| group).collect();
-        for group in groups {
-            self.assignments.remove(&(id, group));
-            dirty.mark(Key::Assignment(id, group).to_bytes());
+    fn set_deleted(&mut self, id: PolicyId, deleted: bool, dirty: &mut Dirty) {
+        if let Some(policy) = self.policies.get_mut(&id) {
+            policy.deleted = deleted;
+            dirty.mark(Key::Policy(id).to_bytes());
         }
-        self.policies.remove(&id);
-        dirty.mark(Key::Policy(id).to_bytes());
     }
 
     fn change_members(&mut self, group: GroupId, payload: &[u8], dirty: &mut Dirty) -> Result<(), String> {
@@ -205,15 +220,24 @@ impl Standings {
                 dirty.mark(Key::Report(device).to_bytes());
             }
             kind::POLICY_CREATED => {
-                let PolicyCreated { display_name: _, profile: _, settings, on_unassign: _, reason: _ } =
+                let PolicyCreated { display_name: _, profile, settings, on_unassign: _, reason: _ } =
                     decoded(payload)?;
-                self.set_policy(event, settings, dirty)?;
+                self.set_policy(event, Some(&profile), settings, dirty)?;
             }
             kind::POLICY_REVISED => {
                 let PolicyRevised { settings, .. } = decoded(payload)?;
-                self.set_policy(event, settings, dirty)?;
+                self.set_policy(event, None, settings, dirty)?;
             }
-            kind::POLICY_DELETED => self.delete_policy(PolicyId::from_uuid(event.stream.id), dirty),
+            kind::POLICY_DELETED => self.set_deleted(PolicyId::from_uuid(event.stream.id), true, dirty),
+            kind::POLICY_UNDELETED => self.set_deleted(PolicyId::from_uuid(event.stream.id), false, dirty),
+            kind::DEVICE_ONBOARDED => {
+                let device = DeviceId::from_uuid(event.stream.id);
+                let DeviceOnboarded { facts, .. } = decoded(payload)?;
+                if let Some(platform) = facts.and_then(|facts| wire::platform(facts.platform())) {
+                    self.platforms.tell(device, self.ordinals.get(&device).copied(), platform);
+                    dirty.mark(Key::Platform(device).to_bytes());
+                }
+            }
             kind::POLICY_ASSIGNED => {
                 let message: PolicyAssigned = decoded(payload)?;
                 let intent = match message.intent() {
@@ -238,8 +262,9 @@ impl Standings {
 
 impl View for Standings {
     const NAME: &'static str = "standings";
-    const CONTRACT: u32 = 2;
-    const SOURCES: &'static [Service] = &[Service::Identity, Service::Policy, Service::Report];
+    const CONTRACT: u32 = 3;
+    const SOURCES: &'static [Service] =
+        &[Service::Enroll, Service::Identity, Service::Policy, Service::Report];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         self.fold(event, dirty).map_err(|reason| FoldError::new(event, reason))
@@ -251,6 +276,7 @@ impl View for Standings {
         self.policies.keys().for_each(|policy| row(&Key::Policy(*policy).to_bytes()));
         self.assignments.keys().for_each(|(policy, group)| row(&Key::Assignment(*policy, *group).to_bytes()));
         self.groups.keys().for_each(|group| row(&Key::Group(*group).to_bytes()));
+        self.platforms.told(&self.devices).for_each(|device| row(&Key::Platform(device).to_bytes()));
     }
 
     fn encode_row(&self, key: &[u8]) -> Option<Vec<u8>> {
@@ -265,6 +291,9 @@ impl View for Standings {
                 self.assignments.get(&(policy, group)).map(|intent| store::encode_intent(*intent))
             }
             Key::Group(group) => self.groups.get(&group).map(store::encode_bitmap),
+            Key::Platform(device) => {
+                self.platforms.of(device, self.ordinals.get(&device).copied()).map(store::encode_platform)
+            }
         }
     }
 
@@ -293,6 +322,10 @@ impl View for Standings {
             }
             Key::Group(group) => {
                 self.groups.insert(group, store::bitmap(value)?);
+            }
+            Key::Platform(device) => {
+                let ordinal = self.ordinals.get(&device).copied();
+                self.platforms.tell(device, ordinal, store::decode_platform(value)?);
             }
         }
         Ok(())

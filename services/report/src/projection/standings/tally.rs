@@ -49,8 +49,14 @@ impl Tally {
         }
     }
 
-    /// The same as asking every targeted device's status for its verdict on the settings, and counting.
-    pub(super) fn counts(&self, targeted: &RoaringBitmap, settings: &[SettingId]) -> Counts {
+    /// The same as asking every targeted device's status for its verdict on the settings, and counting; devices of a foreign
+    /// platform cannot take them, whatever they say.
+    pub(super) fn counts(
+        &self,
+        targeted: &RoaringBitmap,
+        foreign: &RoaringBitmap,
+        settings: &[SettingId],
+    ) -> Counts {
         let mut spoken_of = targeted & &self.reported;
         let mut error = targeted & &self.refused;
         let (mut conflict, mut pending) = (RoaringBitmap::new(), RoaringBitmap::new());
@@ -66,7 +72,7 @@ impl Tally {
             spoken_of &= states.iter().fold(RoaringBitmap::new(), |any, state| any | state);
         }
         pending |= targeted - &spoken_of;
-        let mut left = targeted.clone();
+        let mut left = targeted - foreign;
         let mut take = |devices: &RoaringBitmap| {
             let taken = left.intersection_len(devices);
             left -= devices;
@@ -74,7 +80,7 @@ impl Tally {
         };
         // Gravest first: each takes the devices that none before it took, so that the counts add up.
         let (error, conflict, pending) = (take(&error), take(&conflict), take(&pending));
-        let inapplicable = take(&inapplicable);
+        let inapplicable = take(&inapplicable) + targeted.intersection_len(foreign);
         let succeeded = left.len();
         let count = |verdict: CheckIn| match verdict {
             CheckIn::Succeeded => succeeded,

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use prost::Message as _;
 use uuid::Uuid;
 
+use muster_proto::enroll::v1 as enroll;
+
 use super::*;
 use crate::domain::device_status::{DeviceStatus, Event, SettingState, SettingStatus};
 
@@ -91,6 +93,24 @@ fn assigned(number: u8, group: u8, intent: AssignmentIntent) -> Envelope {
     envelope(Aggregate::Assignment, id(4, number), EventType::new(kind::POLICY_ASSIGNED), payload)
 }
 
+fn onboarded(number: u8, platform: enroll::Platform) -> Envelope {
+    let facts = enroll::DeviceFacts { platform: platform.into(), ..Default::default() };
+    let payload = DeviceOnboarded { facts: Some(facts), ..Default::default() }.encode_to_vec();
+    envelope(Aggregate::Enrollment, device(number), EventType::new(kind::DEVICE_ONBOARDED), payload)
+}
+
+fn linux_policy(number: u8, settings: &[u8]) -> Envelope {
+    let setting = |number: &u8| Setting { id: setting_id(*number).to_string(), value: None };
+    let settings = settings.iter().map(setting).collect();
+    let profile = "linux-antivirus".to_owned();
+    let payload = PolicyCreated { settings, profile, ..Default::default() }.encode_to_vec();
+    envelope(Aggregate::Policy, id(3, number), EventType::new(kind::POLICY_CREATED), payload)
+}
+
+fn undeleted(number: u8) -> Envelope {
+    envelope(Aggregate::Policy, id(3, number), EventType::new(kind::POLICY_UNDELETED), vec![])
+}
+
 fn deleted(number: u8) -> Envelope {
     envelope(Aggregate::Policy, id(3, number), EventType::new(kind::POLICY_DELETED), vec![])
 }
@@ -110,12 +130,18 @@ fn counts(standings: &Standings, number: u8) -> Option<Counts> {
 /// The same count the slow way: ask every device.
 fn counted(standings: &Standings, number: u8) -> Counts {
     let policy = PolicyId::from_uuid(id(3, number));
-    let settings = &standings.policies[&policy].settings;
+    let known = &standings.policies[&policy];
+    let settings = &known.settings;
     let targeted = standings.targeted(policy);
     let verdicts: Vec<_> = targeted
         .iter()
         .map(|ordinal| {
-            let report = standings.devices.get(ordinal as usize).and_then(|id| standings.reports.get(id));
+            let device = standings.devices.get(ordinal as usize);
+            let platform = device.and_then(|id| standings.platforms.of(*id, Some(ordinal)));
+            if platform.is_some_and(|platform| known.platform.is_some_and(|wanted| wanted != platform)) {
+                return CheckIn::NotApplicable;
+            }
+            let report = device.and_then(|id| standings.reports.get(id));
             report.map_or(CheckIn::Pending, |report| {
                 wire::status(&report.payload).unwrap().verdict_on(settings)
             })
@@ -173,10 +199,32 @@ fn a_device_that_is_gone_leaves_the_counts_and_comes_back_with_trust() {
 }
 
 #[test]
-fn a_deleted_policy_is_gone_with_its_assignments() {
-    let standings = folded(&[policy(1, &[1]), assigned(1, 1, AssignmentIntent::Include), deleted(1)]);
-    assert_eq!(counts(&standings, 1), None);
-    assert!(standings.assignments.is_empty());
+fn a_deleted_policy_has_no_report_until_it_comes_back_with_its_assignments() {
+    let mut events =
+        vec![trusted(0), members(1, &[0], &[]), policy(1, &[1]), assigned(1, 1, AssignmentIntent::Include)];
+    let targeted = |events: &[Envelope]| counts(&folded(events), 1).map(|counts| counts.targeted);
+    assert_eq!(targeted(&events), Some(1));
+    events.push(deleted(1));
+    assert_eq!(targeted(&events), None);
+    events.push(undeleted(1));
+    assert_eq!(targeted(&events), Some(1));
+}
+
+#[test]
+fn a_policy_is_not_applicable_on_devices_of_another_platform() {
+    let standings = folded(&[
+        onboarded(0, enroll::Platform::Windows),
+        trusted(0),
+        trusted(1),
+        onboarded(1, enroll::Platform::Linux),
+        trusted(2),
+        members(1, &[0, 1, 2], &[]),
+        linux_policy(1, &[1]),
+        assigned(1, 1, AssignmentIntent::Include),
+        said(1, &[(1, SettingState::Succeeded)], false),
+    ]);
+    let Counts { targeted, by_verdict } = counts(&standings, 1).unwrap();
+    assert_eq!((targeted, by_verdict.map(|(_, devices)| devices)), (3, [1, 0, 0, 1, 1]));
 }
 
 fn state() -> impl Strategy<Value = SettingState> {
@@ -204,6 +252,11 @@ fn event() -> impl Strategy<Value = Envelope> {
             )
         }),
         1 => (0..2_u8).prop_map(deleted),
+        1 => (0..2_u8).prop_map(undeleted),
+        1 => (0..2_u8).prop_map(|number| linux_policy(number, &[0, 1])),
+        1 => (0..DEVICES, prop::bool::ANY).prop_map(|(number, linux)| {
+            onboarded(number, if linux { enroll::Platform::Linux } else { enroll::Platform::Macos })
+        }),
     ]
 }
 
