@@ -9,7 +9,7 @@ use muster_proto::policy::v1 as pb;
 use muster_types::{DeviceId, EnrollmentCode, TenantId, Timestamp};
 use prost::Message as _;
 
-use crate::domain::resolve::{Effective, InForce};
+use crate::domain::resolve::{Effective, InForce, Withheld};
 
 /// Type of the payload of a signed policy.
 pub const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
@@ -87,7 +87,7 @@ pub fn sign(signer: &PolicySigner, policy: ToSign<'_>) -> pb::SignedPolicy {
         issue_time: Some(timestamp(now)),
         expire_time: Some(timestamp(now.plus(POLICY_LIFE))),
         settings: effective.settings.iter().map(setting).collect(),
-        withheld: Vec::new(),
+        withheld: effective.withheld.iter().filter_map(withheld).collect(),
     }
     .encode_to_vec();
     enveloped(signer, PAYLOAD_TYPE, payload)
@@ -134,8 +134,14 @@ fn enveloped(signer: &PolicySigner, payload_type: &str, payload: Vec<u8>) -> pb:
 }
 
 fn setting(setting: &InForce) -> pb::Setting {
-    let InForce { id, value, sources: _, mode: _ } = setting;
+    let InForce { id, value, sources: _, losers: _, mode: _, tamper_guarded: _ } = setting;
     (id.clone(), value.clone()).into()
+}
+
+fn withheld(withheld: &Withheld) -> Option<pb::Withheld> {
+    let Withheld { id, reason, candidates: _ } = withheld;
+    let told = || pb::Withheld { id: id.to_string(), reason: pb::WithheldReason::from(*reason).into() };
+    reason.is_told().then(told)
 }
 
 /// What a device is answered.

@@ -13,6 +13,7 @@ pub struct PolicyMetrics {
     check_ins: Family<Labels, Counter>,
     not_modified: Counter,
     resolved: Counter,
+    results: Gauge,
     watches: Gauge,
     watches_refused: Counter,
     hints: Counter,
@@ -31,6 +32,7 @@ impl PolicyMetrics {
                 check_ins,
                 not_modified,
                 resolved,
+                results,
                 watches,
                 watches_refused,
                 hints,
@@ -44,6 +46,7 @@ impl PolicyMetrics {
             );
             registry.register("check_ins_not_modified", "Check-ins with nothing new", not_modified);
             registry.register("resolved", "Distinct inputs resolved", resolved);
+            registry.register("results", "Distinct results that devices share", results);
             registry.register("watches", "Open watches", watches);
             registry.register(
                 "watches_refused",
@@ -76,6 +79,11 @@ impl PolicyMetrics {
     #[must_use]
     pub fn resolutions(&self) -> u64 {
         self.resolved.get()
+    }
+
+    /// Says how many distinct results devices share.
+    pub fn results(&self, count: usize) {
+        self.results.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Says how many watches are open.

@@ -79,14 +79,15 @@ impl Queries {
         if matches!(directive, Directive::Quarantine | Directive::Decommission { .. }) {
             return Some(answer(Outcome::NotModified, directive));
         }
+        let effective = fleet.effective(row);
         let (period, start) = (period(device, has.now), period(device, self.start));
-        let same = has.etag == row.effective.etag;
+        let same = has.etag == effective.etag;
         let renewed = same && row.is_due(period, start);
         let outcome = if same && !renewed {
             Outcome::NotModified
         } else {
             row.signed(period);
-            Outcome::Policy { effective: row.effective.clone(), version: fleet.positions().sum(), renewed }
+            Outcome::Policy { effective: effective.clone(), version: fleet.positions().sum(), renewed }
         };
         Some(answer(outcome, directive))
     }
@@ -94,7 +95,8 @@ impl Queries {
     /// What is resolved for a device.
     #[must_use]
     pub fn effective(&self, device: DeviceId) -> Option<Arc<Effective>> {
-        self.fleet.read().device(device).map(|device| device.effective.clone())
+        let fleet = self.fleet.read();
+        fleet.device(device).map(|device| fleet.effective(device).clone())
     }
 
     /// Why a device is no longer there.
@@ -114,7 +116,8 @@ impl Queries {
     /// Etag of what is resolved for a device.
     #[must_use]
     pub fn etag(&self, device: DeviceId) -> Option<Digest> {
-        self.fleet.read().device(device).map(|device| device.effective.etag)
+        let fleet = self.fleet.read();
+        fleet.device(device).map(|device| fleet.effective(device).etag)
     }
 
     /// Waits until a device is in the view, at most [`WAIT_MAX`]: it may come with its new certificate before its

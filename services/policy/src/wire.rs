@@ -71,6 +71,8 @@ pub mod kind {
     pub const DEVICE_DELETED: &str = "muster.enroll.v1.DeviceDeleted";
     /// Enroll: a device turned out to be another one.
     pub const DEVICE_MERGED: &str = "muster.enroll.v1.DeviceMerged";
+    /// Enroll: an admin changed who is managed, and by which rules.
+    pub const SCOPE_CHANGED: &str = "muster.enroll.v1.EnforcementScopeChanged";
     /// Identity: two live sessions use one identity.
     pub const CLONE_SUSPECTED: &str = "muster.identity.v1.CloneSuspected";
     /// Identity: an admin resolved a suspicion.

@@ -1,37 +1,26 @@
 //! The resolver: from the policies that reach a device to what it shall be set to, with reasons. A pure function.
 //!
-//! Groups are no matter here: who is included and who is excluded was decided by set algebra before, and only the
-//! policies that reach a device come in, each with the groups that brought it.
+//! Groups are no matter here: who is included, excluded and exempt was decided by set algebra before ([`Tables`]), and
+//! only the policies that reach a device come in, each with the groups that brought it. There is no clock either: a
+//! waiver counts from its grant until the event that ends it.
 
 mod merge;
+mod tables;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muster_catalog::{Catalogue, MergeMode, Platform, Setting};
-use muster_types::{Digest, GroupId, PolicyId, SettingId, SettingValue, setting};
+use muster_catalog::{Catalogue, MergeMode};
+use muster_types::{Digest, GroupId, PolicyId, SettingId, SettingValue, WithheldReason, setting};
 
+use crate::domain::assignment::Priority;
+use crate::domain::waiver::Exempt;
 use merge::{Merged, Offer};
 
-/// How policy gets to a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Channel {
-    /// Security settings management: by this product.
-    Ssm,
-    /// By a mobile device management service.
-    Mdm,
-}
-
-/// What of a device matters for what it is set to. Few devices differ in it, and those that do not share one result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Facts {
-    /// Its operating system.
-    pub platform: Platform,
-    /// How policy gets to it.
-    pub channel: Channel,
-}
+pub use muster_catalog::{Applicability as Facts, Channel};
+pub use tables::{Part, PolicyRow, Reach, ReachingPolicy, Tables, Waived, Whom};
 
 /// A policy that reaches a device.
 #[derive(Debug, Clone)]
@@ -40,6 +29,8 @@ pub struct Reaching<'a> {
     pub policy: PolicyId,
     /// Its revision.
     pub revision: u64,
+    /// The least priority of the assignments that bring it.
+    pub priority: Option<Priority>,
     /// The groups that bring it, sorted.
     pub groups: Vec<GroupId>,
     /// What it sets.
@@ -51,10 +42,10 @@ pub struct Reaching<'a> {
 pub struct Effective {
     /// Settings in force, sorted by id.
     pub settings: Vec<InForce>,
-    /// Settings that policies carry and the device does not get, sorted by id.
+    /// Settings that policies carry and the device does not get, or not in full, sorted by id, each once.
     pub withheld: Vec<Withheld>,
-    /// SHA-256 of the canonical encoding of the settings in force, and of nothing else: neither names, revisions nor
-    /// groups change it.
+    /// SHA-256 of the canonical encoding of the settings in force and of what is withheld as far as the device is told
+    /// ([`setting::etag_of_result`]), and of nothing else: neither names, revisions nor groups change it.
     pub etag: Digest,
 }
 
@@ -67,8 +58,12 @@ pub struct InForce {
     pub value: SettingValue,
     /// The policies whose values are in it, sorted by policy.
     pub sources: Vec<Arc<Source>>,
+    /// Values that lost to a priority; of a setting whose items have keys, only those items.
+    pub losers: Vec<Candidate>,
     /// How values of several policies are brought together.
     pub mode: MergeMode,
+    /// Tamper protection is on for the device and guards the setting: it holds only if the device reads it back.
+    pub tamper_guarded: bool,
 }
 
 /// Where a value comes from.
@@ -78,6 +73,8 @@ pub struct Source {
     pub policy: PolicyId,
     /// Its revision.
     pub revision: u64,
+    /// The priority it came with: the least of those of the assignments that brought it.
+    pub priority: Option<Priority>,
     /// The groups that brought it, sorted.
     pub groups: Vec<GroupId>,
 }
@@ -89,20 +86,9 @@ pub struct Withheld {
     /// Which.
     pub id: SettingId,
     /// Why.
-    pub reason: Reason,
+    pub reason: WithheldReason,
     /// All values that were offered, sorted by policy.
     pub candidates: Vec<Candidate>,
-}
-
-/// Why a setting is withheld.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Policies want different values.
-    Conflict,
-    /// The setting is for another platform.
-    Platform,
-    /// The setting cannot be delivered on this channel.
-    Channel,
 }
 
 /// A value that was offered.
@@ -120,32 +106,47 @@ impl Default for Effective {
     }
 }
 
-/// Resolves what a device shall be set to. The order of `reaching` does not matter.
+/// Resolves what a device shall be set to. The order of `reaching` and of `exempt` does not matter.
+///
+/// First what cannot be delivered to such a device is withheld ([`Catalogue::support`]), then waivers take offers out,
+/// then what is left is merged.
 #[must_use]
-pub fn resolve(facts: Facts, reaching: &[Reaching<'_>], catalogue: &Catalogue) -> Effective {
+pub fn resolve(
+    facts: &Facts,
+    reaching: &[Reaching<'_>],
+    exempt: &[Exempt],
+    catalogue: &Catalogue,
+) -> Effective {
     let mut effective = Effective::default();
     for (id, offers) in offers(reaching) {
-        let withhold = |reason| Withheld { id: id.clone(), reason, candidates: candidates(&offers) };
-        let setting = match applicable(facts, id, catalogue) {
+        let withheld = |reason, candidates| Withheld { id: id.clone(), reason, candidates };
+        let setting = match catalogue.support(id, facts) {
             Ok(setting) => setting,
             Err(reason) => {
-                effective.withheld.push(withhold(reason));
+                effective.withheld.push(withheld(reason, merge::candidates(&offers)));
                 continue;
             }
         };
-        let Merged { value, conflicting } = merge::merge(setting, &offers);
+        let is_waived = |offer: &Offer<'_>| exempt.iter().any(|e| e.covers(offer.source.policy, id));
+        let (waived, offers): (Vec<_>, Vec<_>) = offers.into_iter().partition(is_waived);
+        if offers.is_empty() {
+            effective.withheld.push(withheld(WithheldReason::Waived, merge::candidates(&waived)));
+            continue;
+        }
+        let Merged { value, losers, conflicting } = merge::merge(setting, &offers);
         if let Some((value, sources)) = value {
-            effective.settings.push(InForce { id: id.clone(), value, sources, mode: setting.merge });
+            let tamper_guarded = facts.tamper_guards(setting);
+            let (id, mode) = (id.clone(), setting.merge);
+            effective.settings.push(InForce { id, value, sources, losers, mode, tamper_guarded });
         }
         if !conflicting.is_empty() {
-            effective.withheld.push(Withheld {
-                id: id.clone(),
-                reason: Reason::Conflict,
-                candidates: conflicting,
-            });
+            effective.withheld.push(withheld(WithheldReason::Conflict, conflicting));
         }
     }
-    effective.etag = setting::etag(effective.settings.iter().map(|setting| (&setting.id, &setting.value)));
+    effective.etag = setting::etag_of_result(
+        effective.settings.iter().map(|setting| (&setting.id, &setting.value)),
+        effective.withheld.iter().map(|withheld| (&withheld.id, withheld.reason)),
+    );
     effective
 }
 
@@ -154,30 +155,16 @@ fn offers<'a>(reaching: &[Reaching<'a>]) -> BTreeMap<&'a SettingId, Vec<Offer<'a
     let mut sorted: Vec<_> = reaching.iter().collect();
     sorted.sort_by_key(|reaching| reaching.policy);
     let mut offers: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for Reaching { policy, revision, groups, settings } in sorted {
-        let source = Arc::new(Source { policy: *policy, revision: *revision, groups: groups.clone() });
+    for Reaching { policy, revision, priority, groups, settings } in sorted {
+        let source = Arc::new(Source {
+            policy: *policy,
+            revision: *revision,
+            priority: *priority,
+            groups: groups.clone(),
+        });
         for (id, value) in *settings {
             offers.entry(id).or_default().push(Offer { value, source: source.clone() });
         }
     }
     offers
-}
-
-/// A setting that this version's catalogue lacks cannot be delivered either.
-fn applicable<'a>(facts: Facts, id: &SettingId, catalogue: &'a Catalogue) -> Result<&'a Setting, Reason> {
-    let Facts { platform, channel } = facts;
-    let profile = catalogue.profile(id.profile()).ok_or(Reason::Channel)?;
-    if profile.platform != platform {
-        return Err(Reason::Platform);
-    }
-    let setting = profile.setting(id.setting()).ok_or(Reason::Channel)?;
-    let support = match channel {
-        Channel::Ssm => setting.channels.ssm,
-        Channel::Mdm => setting.channels.mdm,
-    };
-    if support.deliverable() { Ok(setting) } else { Err(Reason::Channel) }
-}
-
-fn candidates(offers: &[Offer<'_>]) -> Vec<Candidate> {
-    offers.iter().map(Offer::candidate).collect()
 }

@@ -10,7 +10,7 @@ use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, SettingId, Setting
 use crate::commands::GivenContent;
 use crate::domain::assignment::{Assigned, PRIORITY_MAX, Priority, Tie};
 use crate::domain::policy::{Known, OnUnassign, etag, revision_id};
-use crate::domain::resolve::{Candidate, Effective, InForce, Reason, Source, Withheld};
+use crate::domain::resolve::{Candidate, Effective, InForce, Source, Withheld};
 use crate::projection::fleet::PolicyRow;
 use crate::queries::Mark;
 use crate::watch::Hint;
@@ -201,40 +201,37 @@ pub(super) fn effective(tenant: TenantId, device: DeviceId, effective: &Effectiv
 }
 
 fn in_force(tenant: TenantId, setting: &InForce) -> pb::EffectiveSetting {
-    let InForce { id, value, sources, mode } = setting;
+    let InForce { id, value, sources, losers, mode, tamper_guarded } = setting;
     pb::EffectiveSetting {
         setting: Some((id.clone(), value.clone()).into()),
         sources: sources.iter().map(|source| setting_source(tenant, source)).collect(),
         merge_mode: mode.as_str().to_owned(),
-        ..Default::default()
+        losers: losers.iter().map(|loser| candidate(tenant, loser)).collect(),
+        tamper_guarded: *tamper_guarded,
     }
 }
 
 fn withheld_setting(tenant: TenantId, setting: &Withheld) -> pb::WithheldSetting {
     let Withheld { id, reason, candidates } = setting;
-    let reason = match reason {
-        Reason::Conflict => pb::WithheldReason::Conflict,
-        Reason::Platform => pb::WithheldReason::Platform,
-        Reason::Channel => pb::WithheldReason::Channel,
-    };
-    let candidate = |Candidate { value, source }: &Candidate| pb::Candidate {
-        value: Some(value.clone().into()),
-        source: Some(setting_source(tenant, source)),
-    };
     pb::WithheldSetting {
         id: id.to_string(),
-        reason: reason.into(),
-        candidates: candidates.iter().map(candidate).collect(),
+        reason: pb::WithheldReason::from(*reason).into(),
+        candidates: candidates.iter().map(|offered| candidate(tenant, offered)).collect(),
     }
 }
 
+fn candidate(tenant: TenantId, candidate: &Candidate) -> pb::Candidate {
+    let Candidate { value, source } = candidate;
+    pb::Candidate { value: Some(value.clone().into()), source: Some(setting_source(tenant, source)) }
+}
+
 fn setting_source(tenant: TenantId, source: &Source) -> pb::SettingSource {
-    let Source { policy, revision, groups } = source;
+    let Source { policy, revision, priority, groups } = source;
     pb::SettingSource {
         policy: ResourceName::Policy(tenant, *policy).to_string(),
         revision: *revision,
         groups: groups.iter().map(|group| ResourceName::Group(tenant, *group).to_string()).collect(),
-        ..Default::default()
+        priority: priority.map(|priority| priority.number().into()),
     }
 }
 

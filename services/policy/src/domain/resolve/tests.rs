@@ -2,14 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use muster_catalog::{Catalogue, Platform};
-use muster_types::{GroupId, PolicyId, SettingId, SettingValue};
+use muster_catalog::{Catalogue, Platform, RulesAsOf, TamperLock};
+use muster_types::{GroupId, PolicyId, SettingId, SettingValue, WithheldReason};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Channel, Effective, Facts, Reaching, Reason, resolve};
+use super::{Channel, Effective, Facts, InForce, Reaching, resolve};
+use crate::domain::assignment::Priority;
+use crate::domain::waiver::Exempt;
 
-const LINUX: Facts = Facts { platform: Platform::Linux, channel: Channel::Ssm };
+/// A device whose version is not known.
+fn facts(platform: Platform) -> Facts {
+    Facts {
+        platform,
+        channel: Channel::Ssm,
+        domain_controller: false,
+        agent_level: Catalogue::builtin().agent_level(platform, None),
+        tamper: TamperLock::Unknown,
+        rules_as_of: RulesAsOf::Current,
+    }
+}
+
+fn linux() -> Facts {
+    facts(Platform::Linux)
+}
 
 type Settings = BTreeMap<SettingId, SettingValue>;
 
@@ -33,6 +49,7 @@ fn reaching(policy: u128, settings: &Settings) -> Reaching<'_> {
     Reaching {
         policy: PolicyId::from_uuid(Uuid::from_u128(policy)),
         revision: 1,
+        priority: None,
         groups: vec![GroupId::from_uuid(Uuid::from_u128(9))],
         settings,
     }
@@ -40,7 +57,32 @@ fn reaching(policy: u128, settings: &Settings) -> Reaching<'_> {
 
 fn resolved(facts: Facts, policies: &[&Settings]) -> Effective {
     let reaching: Vec<_> = (1..).zip(policies).map(|(n, settings)| reaching(n, settings)).collect();
-    resolve(facts, &reaching, Catalogue::builtin())
+    resolve(&facts, &reaching, &[], Catalogue::builtin())
+}
+
+/// Policies with their priorities; 0 is none.
+fn with_priorities(policies: &[(&Settings, u32)]) -> Effective {
+    exempted(policies, &[])
+}
+
+fn exempted(policies: &[(&Settings, u32)], exempt: &[Exempt]) -> Effective {
+    let reaching = (1..).zip(policies).map(|(n, (settings, priority))| Reaching {
+        priority: Priority::new(*priority),
+        ..reaching(n, settings)
+    });
+    resolve(&linux(), &reaching.collect::<Vec<_>>(), exempt, Catalogue::builtin())
+}
+
+fn policy(n: u128) -> PolicyId {
+    PolicyId::from_uuid(Uuid::from_u128(n))
+}
+
+fn level(level: &str) -> Settings {
+    one("enforcement_level", SettingValue::Text(level.into()))
+}
+
+fn threats(items: Vec<BTreeMap<String, SettingValue>>) -> Settings {
+    one("threat_type_settings", SettingValue::Objects(items))
 }
 
 fn policies_of(sources: &[std::sync::Arc<super::Source>]) -> Vec<u128> {
@@ -49,34 +91,34 @@ fn policies_of(sources: &[std::sync::Arc<super::Source>]) -> Vec<u128> {
 
 #[test]
 fn nothing_assigned_is_the_empty_policy() {
-    assert_eq!(resolved(LINUX, &[]), Effective::default());
+    assert_eq!(resolved(linux(), &[]), Effective::default());
 }
 
 #[test]
 fn equal_values_are_no_conflict_and_name_all_their_policies() {
     let settings = one("enforcement_level", SettingValue::Text("real_time".into()));
-    let effective = resolved(LINUX, &[&settings, &settings]);
+    let effective = resolved(linux(), &[&settings, &settings]);
     assert_eq!(policies_of(&effective.settings[0].sources), [1, 2]);
     assert!(effective.withheld.is_empty());
-    assert_eq!(effective.etag, resolved(LINUX, &[&settings]).etag);
+    assert_eq!(effective.etag, resolved(linux(), &[&settings]).etag);
 }
 
 #[test]
 fn different_values_are_withheld_with_all_candidates() {
     let a = one("enforcement_level", SettingValue::Text("real_time".into()));
     let b = one("enforcement_level", SettingValue::Text("passive".into()));
-    let effective = resolved(LINUX, &[&a, &b, &a]);
+    let effective = resolved(linux(), &[&a, &b, &a]);
     assert!(effective.settings.is_empty());
-    assert_eq!(effective.withheld[0].reason, Reason::Conflict);
+    assert_eq!(effective.withheld[0].reason, WithheldReason::Conflict);
     assert_eq!(effective.withheld[0].candidates.len(), 3);
-    assert_eq!(effective.etag, Effective::default().etag);
+    assert_ne!(effective.etag, Effective::default().etag, "the device is told");
 }
 
 #[test]
 fn lists_are_joined_sorted_and_without_duplicates() {
     let a = one("allowed_threats", texts(&["z", "b", "b"]));
     let b = one("allowed_threats", texts(&["a", "b"]));
-    let effective = resolved(LINUX, &[&a, &b]);
+    let effective = resolved(linux(), &[&a, &b]);
     assert_eq!(effective.settings[0].value, texts(&["a", "b", "z"]));
     assert_eq!(policies_of(&effective.settings[0].sources), [1, 2]);
 }
@@ -86,17 +128,17 @@ fn only_a_contradicted_key_is_withheld() {
     let list = |items: Vec<_>| one("threat_type_settings", SettingValue::Objects(items));
     let a = list(vec![threat("archive_bomb", "audit"), threat("potentially_unwanted_application", "block")]);
     let b = list(vec![threat("archive_bomb", "block")]);
-    let effective = resolved(LINUX, &[&a, &b]);
+    let effective = resolved(linux(), &[&a, &b]);
     let kept = SettingValue::Objects(vec![threat("potentially_unwanted_application", "block")]);
     assert_eq!(effective.settings[0].value, kept);
     assert_eq!(policies_of(&effective.settings[0].sources), [1]);
-    assert_eq!(effective.withheld[0].reason, Reason::Conflict);
+    assert_eq!(effective.withheld[0].reason, WithheldReason::Conflict);
     assert_eq!(effective.withheld[0].candidates.len(), 2);
 }
 
 #[test]
 fn only_a_contradicted_rule_is_withheld() {
-    let windows = Facts { platform: Platform::Windows, channel: Channel::Ssm };
+    let windows = facts(Platform::Windows);
     let rules: Vec<_> = Catalogue::builtin()
         .settings()
         .filter(|setting| setting.merge == muster_catalog::MergeMode::PerRule)
@@ -114,12 +156,140 @@ fn only_a_contradicted_rule_is_withheld() {
 #[test]
 fn what_is_for_another_platform_or_channel_is_told() {
     let settings = one("enforcement_level", SettingValue::Text("real_time".into()));
-    let windows = Facts { platform: Platform::Windows, ..LINUX };
-    assert_eq!(resolved(windows, &[&settings]).withheld[0].reason, Reason::Platform);
-    let mdm = Facts { channel: Channel::Mdm, ..LINUX };
-    assert_eq!(resolved(mdm, &[&settings]).withheld[0].reason, Reason::Channel);
+    let windows = facts(Platform::Windows);
+    assert_eq!(resolved(windows, &[&settings]).withheld[0].reason, WithheldReason::Platform);
+    let mdm = Facts { channel: Channel::Mdm, ..linux() };
+    assert_eq!(resolved(mdm, &[&settings]).withheld[0].reason, WithheldReason::Channel);
     let gone = one("no_longer_in_the_catalogue", SettingValue::Boolean(true));
-    assert_eq!(resolved(LINUX, &[&gone]).withheld[0].reason, Reason::Channel);
+    assert_eq!(resolved(linux(), &[&gone]).withheld[0].reason, WithheldReason::Channel);
+}
+
+#[test]
+fn the_best_priority_wins_and_losers_are_told() {
+    let (a, b) = (level("real_time"), level("passive"));
+    for (policies, winner, losers) in [
+        ([(&a, 2), (&b, 1)], "passive", vec![1]),
+        ([(&a, 2), (&b, 3)], "real_time", vec![2]),
+        ([(&a, 0), (&b, 1_000)], "passive", vec![1]),
+        ([(&a, 1), (&a, 0)], "real_time", vec![]),
+    ] {
+        let InForce { value, losers: found, .. } = with_priorities(&policies).settings.remove(0);
+        assert_eq!(value, SettingValue::Text(winner.into()));
+        let found: Vec<_> = found.iter().map(|loser| loser.source.policy.uuid().as_u128()).collect();
+        assert_eq!(found, losers);
+    }
+}
+
+#[test]
+fn policies_of_the_best_priority_that_differ_are_a_conflict_whatever_others_say() {
+    let (a, b) = (level("real_time"), level("passive"));
+    for priorities in [[1, 1, 2], [0, 0, 0], [7, 7, 0]] {
+        let policies = [(&a, priorities[0]), (&b, priorities[1]), (&a, priorities[2])];
+        let effective = with_priorities(&policies);
+        assert!(effective.settings.is_empty());
+        assert_eq!(effective.withheld[0].candidates.len(), 3);
+    }
+}
+
+#[test]
+fn whoever_wants_what_won_has_a_part_in_it() {
+    let (a, b) = (level("real_time"), level("passive"));
+    let effective = with_priorities(&[(&a, 1), (&b, 2), (&a, 0)]);
+    assert_eq!(policies_of(&effective.settings[0].sources), [1, 3]);
+}
+
+#[test]
+fn a_priority_decides_key_by_key() {
+    let a =
+        threats(vec![threat("archive_bomb", "audit"), threat("potentially_unwanted_application", "block")]);
+    let b = threats(vec![threat("archive_bomb", "block")]);
+    let effective = with_priorities(&[(&a, 2), (&b, 1)]);
+    let InForce { value, sources, losers, .. } = &effective.settings[0];
+    let SettingValue::Objects(items) = value else { panic!("{value}") };
+    assert_eq!(items.len(), 2);
+    assert!(items.contains(&threat("archive_bomb", "block")));
+    assert_eq!(policies_of(sources), [1, 2]);
+    assert_eq!(losers[0].value, SettingValue::Objects(vec![threat("archive_bomb", "audit")]));
+    assert!(effective.withheld.is_empty());
+}
+
+#[test]
+fn lists_that_are_too_long_together_are_withheld_unless_a_priority_decides() {
+    let list = |from: u32, count: u32| {
+        let items = (from..from + count).map(|n| format!("threat-{n:05}")).collect();
+        one("allowed_threats", SettingValue::Strings(items))
+    };
+    let (a, b) = (list(0, 1_500), list(1_000, 1_500));
+    assert_eq!(with_priorities(&[(&list(0, 1_000), 0), (&list(500, 1_000), 0)]).settings.len(), 1);
+    let effective = with_priorities(&[(&a, 0), (&b, 0)]);
+    assert!(effective.settings.is_empty());
+    assert_eq!(effective.withheld[0].reason, WithheldReason::Conflict);
+    assert_eq!(effective.withheld[0].candidates.len(), 2);
+    let decided = with_priorities(&[(&a, 0), (&b, 5)]);
+    assert_eq!(decided.settings[0].value, with_priorities(&[(&b, 0)]).settings[0].value);
+    assert_eq!(policies_of(&decided.settings[0].sources), [2]);
+    assert_eq!(decided.settings[0].losers.len(), 1);
+    assert!(with_priorities(&[(&a, 5), (&b, 5)]).settings.is_empty());
+}
+
+#[test]
+fn firewall_rules_of_all_policies_are_delivered_contradictions_included() {
+    let rule = |action: &str| -> BTreeMap<String, SettingValue> {
+        [("fwrule_name", "ssh"), ("fwrule_action", action)]
+            .map(|(name, value)| (name.into(), SettingValue::Text(value.into())))
+            .into()
+    };
+    let id: SettingId = "windows-firewall-rules/rules".parse().unwrap();
+    let Some(setting) = Catalogue::builtin().setting(&id) else { return };
+    assert_eq!(setting.merge, muster_catalog::MergeMode::Concatenate);
+    let policy = |rules| Settings::from([(id.clone(), SettingValue::Objects(rules))]);
+    let (a, b) = (policy(vec![rule("block")]), policy(vec![rule("allow"), rule("block")]));
+    let windows = facts(Platform::Windows);
+    let effective = resolved(windows, &[&a, &b]);
+    assert_eq!(effective.settings[0].value, SettingValue::Objects(vec![rule("allow"), rule("block")]));
+    assert_eq!(effective.etag, resolved(windows, &[&b, &a]).etag);
+    assert!(effective.withheld.is_empty());
+}
+
+#[test]
+fn a_waiver_takes_offers_out_before_merging() {
+    let (a, b) = (level("real_time"), level("passive"));
+    let both = [(&a, 0), (&b, 0)];
+    let exempt = Exempt::Policy(policy(2));
+    let effective = exempted(&both, std::slice::from_ref(&exempt));
+    assert_eq!(effective.settings, with_priorities(&[(&a, 0)]).settings);
+    assert!(effective.withheld.is_empty());
+    let nothing = exempted(&both, &[exempt, Exempt::SettingOf(policy(1), id("enforcement_level"))]);
+    assert_eq!(nothing.withheld[0].reason, WithheldReason::Waived);
+    assert_eq!(nothing.withheld[0].candidates.len(), 2);
+    assert!(nothing.settings.is_empty());
+}
+
+#[test]
+fn a_waiver_of_one_setting_leaves_the_others() {
+    let mut settings = level("real_time");
+    settings.extend(one("allowed_threats", texts(&["a"])));
+    let effective = exempted(&[(&settings, 0)], &[Exempt::Setting(id("enforcement_level"))]);
+    assert_eq!(effective.settings[0].id, id("allowed_threats"));
+    assert_eq!(effective.withheld[0].id, id("enforcement_level"));
+}
+
+#[test]
+fn what_tamper_protection_guards_is_delivered_and_marked() {
+    let setting = "windows-antivirus/allow_realtime_monitoring";
+    let value = Catalogue::builtin().setting(&setting.parse().unwrap()).unwrap();
+    let settings = Settings::from([(value.id.clone(), value.default.clone().unwrap())]);
+    let windows = facts(Platform::Windows);
+    for (tamper, guarded) in [
+        (TamperLock::Unknown, false),
+        (TamperLock::Off, false),
+        (TamperLock::On, true),
+        (TamperLock::OnWithExclusions, true),
+    ] {
+        let effective = resolved(Facts { tamper, ..windows }, &[&settings]);
+        assert_eq!(effective.settings[0].tamper_guarded, guarded);
+        assert_eq!(effective.etag, resolved(windows, &[&settings]).etag);
+    }
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
@@ -142,6 +312,10 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         .prop_map(|settings| settings.into_iter().collect())
 }
 
+fn any_preferred() -> impl Strategy<Value = Vec<(Settings, u32)>> {
+    prop::collection::vec((any_settings(), 0..3_u32), 0..5)
+}
+
 fn any_policies() -> impl Strategy<Value = Vec<Settings>> {
     prop::collection::vec(any_settings(), 0..5)
 }
@@ -151,8 +325,8 @@ proptest! {
     fn the_order_of_policies_does_not_matter(policies in any_policies(), seed: u64) {
         let mut turned: Vec<_> = (1..).zip(&policies).map(|(n, settings)| reaching(n, settings)).collect();
         turned.sort_by_key(|reaching| reaching.policy.uuid().as_u128().wrapping_mul(u128::from(seed | 1)) % 97);
-        let straight = resolved(LINUX, &policies.iter().collect::<Vec<_>>());
-        prop_assert_eq!(resolve(LINUX, &turned, Catalogue::builtin()), straight);
+        let straight = resolved(linux(), &policies.iter().collect::<Vec<_>>());
+        prop_assert_eq!(resolve(&linux(), &turned, &[], Catalogue::builtin()), straight);
     }
 
     #[test]
@@ -163,33 +337,92 @@ proptest! {
             reaching.revision += 1;
             reaching.groups.push(GroupId::from_uuid(Uuid::from_u128(10)));
         });
-        let etag = |reaching: &[Reaching<'_>]| resolve(LINUX, reaching, Catalogue::builtin()).etag;
+        let etag = |reaching: &[Reaching<'_>]| resolve(&linux(), reaching, &[], Catalogue::builtin()).etag;
         prop_assert_eq!(etag(&before), etag(&after));
     }
 
     #[test]
     fn a_policy_without_settings_for_the_device_changes_nothing_in_force(policies in any_policies()) {
         let foreign = Settings::from([("windows-antivirus/x".parse().unwrap(), SettingValue::Boolean(true))]);
-        let alone = resolved(LINUX, &policies.iter().collect::<Vec<_>>());
-        let beside = resolved(LINUX, &policies.iter().chain([&foreign]).collect::<Vec<_>>());
+        let alone = resolved(linux(), &policies.iter().collect::<Vec<_>>());
+        let beside = resolved(linux(), &policies.iter().chain([&foreign]).collect::<Vec<_>>());
         prop_assert_eq!(alone.settings, beside.settings);
         prop_assert_eq!(alone.etag, beside.etag);
     }
 
     #[test]
     fn the_same_values_twice_are_the_same_values(settings in any_settings()) {
-        prop_assert_eq!(resolved(LINUX, &[&settings]).etag, resolved(LINUX, &[&settings, &settings]).etag);
+        prop_assert_eq!(resolved(linux(), &[&settings]).etag, resolved(linux(), &[&settings, &settings]).etag);
+    }
+
+    #[test]
+    fn removing_a_policy_restores_what_the_others_say(
+        policies in any_preferred(),
+        extra in any_settings(),
+        priority in 0..3_u32,
+    ) {
+        let alone: Vec<_> = policies.iter().map(|(settings, priority)| (settings, *priority)).collect();
+        let mut with = alone.clone();
+        with.push((&extra, priority));
+        let waived = exempted(&with, &[Exempt::Policy(policy(with.len() as u128))]);
+        prop_assert_eq!(&waived.settings, &with_priorities(&alone).settings);
+        with.pop();
+        prop_assert_eq!(with_priorities(&with), with_priorities(&alone));
+    }
+
+    #[test]
+    fn an_unrelated_policy_changes_nothing(policies in any_preferred(), priority in 0..3_u32) {
+        let unrelated = one("scan_archives", SettingValue::Boolean(true));
+        let alone: Vec<_> = policies.iter().map(|(settings, priority)| (settings, *priority)).collect();
+        let mut with = alone.clone();
+        with.push((&unrelated, priority));
+        let mut beside = with_priorities(&with);
+        beside.settings.retain(|setting| setting.id != id("scan_archives"));
+        let alone = with_priorities(&alone);
+        prop_assert_eq!((beside.settings, beside.withheld), (alone.settings, alone.withheld));
+    }
+
+    #[test]
+    fn a_waiver_that_ended_restores_and_one_of_nothing_carried_changes_nothing(policies in any_preferred()) {
+        let policies: Vec<_> = policies.iter().map(|(settings, priority)| (settings, *priority)).collect();
+        let before = with_priorities(&policies);
+        let elsewhere = [Exempt::Setting(id("scan_archives")), Exempt::Policy(policy(99))];
+        prop_assert_eq!(&exempted(&policies, &elsewhere), &before);
+        prop_assert_eq!(exempted(&policies, &[]), before);
+    }
+
+    #[test]
+    fn with_each_its_own_priority_nothing_is_a_conflict(policies in any_policies()) {
+        let policies: Vec<_> = policies.iter().zip(1..).collect();
+        let effective = with_priorities(&policies);
+        prop_assert!(effective.withheld.iter().all(|withheld| withheld.reason != WithheldReason::Conflict));
+    }
+
+    #[test]
+    fn ids_of_policies_do_not_matter_to_the_device(policies in any_preferred()) {
+        let straight: Vec<_> = policies.iter().map(|(settings, priority)| (settings, *priority)).collect();
+        let mut turned = straight.clone();
+        turned.reverse();
+        prop_assert_eq!(with_priorities(&straight).etag, with_priorities(&turned).etag);
+    }
+
+    #[test]
+    fn no_setting_is_told_twice_on_either_side(policies in any_preferred()) {
+        let policies: Vec<_> = policies.iter().map(|(settings, priority)| (settings, *priority)).collect();
+        let effective = with_priorities(&policies);
+        prop_assert!(effective.settings.windows(2).all(|pair| pair[0].id < pair[1].id));
+        prop_assert!(effective.withheld.windows(2).all(|pair| pair[0].id < pair[1].id));
     }
 
     #[test]
     fn union_commutes(a in prop::collection::vec("[a-d]", 0..4), b in prop::collection::vec("[a-d]", 0..4)) {
         let (a, b) = (one("allowed_threats", SettingValue::Strings(a)), one("allowed_threats", SettingValue::Strings(b)));
-        prop_assert_eq!(resolved(LINUX, &[&a, &b]).etag, resolved(LINUX, &[&b, &a]).etag);
+        prop_assert_eq!(resolved(linux(), &[&a, &b]).etag, resolved(linux(), &[&b, &a]).etag);
     }
 
     #[test]
     fn what_is_in_force_is_what_was_offered(policies in any_policies()) {
-        let effective = resolved(LINUX, &policies.iter().collect::<Vec<_>>());
+        let effective = resolved(linux(), &policies.iter().collect::<Vec<_>>());
         for setting in &effective.settings {
             prop_assert!(!setting.sources.is_empty());
             prop_assert!(policies.iter().any(|policy| policy.contains_key(&setting.id)));
@@ -204,6 +437,6 @@ proptest! {
 fn without_a_policy_the_others_have_their_say_again() {
     let a = one("enforcement_level", SettingValue::Text("real_time".into()));
     let b = one("enforcement_level", SettingValue::Text("passive".into()));
-    assert_ne!(resolved(LINUX, &[&a, &b]).etag, resolved(LINUX, &[&a]).etag);
-    assert_eq!(resolved(LINUX, &[&a]).settings[0].value, SettingValue::Text("real_time".into()));
+    assert_ne!(resolved(linux(), &[&a, &b]).etag, resolved(linux(), &[&a]).etag);
+    assert_eq!(resolved(linux(), &[&a]).settings[0].value, SettingValue::Text("real_time".into()));
 }

@@ -1,12 +1,12 @@
 //! A device of the fleet.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use muster_catalog::Platform;
+use muster_catalog::{Catalogue, Platform, RulesAsOf, TamperLock};
 use muster_types::{DeviceId, EnrollmentCode, Timestamp};
 
-use crate::domain::resolve::{Channel, Effective, Facts};
+use super::AgentVersion;
+use crate::domain::resolve::{Channel, Facts};
 
 /// Who manages a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,12 @@ pub struct Told {
     pub offboarding: Option<Timestamp>,
     /// What its facts are known by, if that is known.
     pub facts: Option<FactsMark>,
+    /// Whether it is known to be a domain controller.
+    pub domain_controller: bool,
+    /// Version of its security product.
+    pub agent: AgentVersion,
+    /// Whether tamper protection guards it.
+    pub tamper: TamperLock,
 }
 
 impl Default for Told {
@@ -68,6 +74,9 @@ impl Default for Told {
             quarantined: false,
             offboarding: None,
             facts: None,
+            domain_controller: false,
+            agent: AgentVersion::default(),
+            tamper: TamperLock::Unknown,
         }
     }
 }
@@ -75,15 +84,17 @@ impl Default for Told {
 impl Told {
     /// What of it matters for what it is set to; `None` while it gets nothing: not onboarded, gone, or managed elsewhere.
     #[must_use]
-    pub fn facts(&self) -> Option<Facts> {
+    pub fn facts(&self, catalogue: &Catalogue, rules_as_of: RulesAsOf) -> Option<Facts> {
         let managed = self.gone.is_none() && !matches!(self.management, Management::Elsewhere(_));
-        self.platform.filter(|_| managed).map(|platform| Facts { platform, channel: Channel::Ssm })
-    }
-
-    /// Where it is found by facts and ordinal.
-    #[must_use]
-    pub(super) fn class(&self) -> Option<(Facts, u32)> {
-        self.facts().zip(self.ordinal)
+        let platform = self.platform.filter(|_| managed)?;
+        Some(Facts {
+            platform,
+            channel: Channel::Ssm,
+            domain_controller: self.domain_controller,
+            agent_level: catalogue.agent_level(platform, self.agent.text().as_deref()),
+            tamper: self.tamper,
+            rules_as_of,
+        })
     }
 
     /// What it is directed by: a device whose directions change is hinted.
@@ -106,8 +117,6 @@ pub struct Device {
     pub id: DeviceId,
     /// What the logs say of it.
     pub told: Told,
-    /// What it shall be set to, shared with all devices that do not differ.
-    pub effective: Arc<Effective>,
     /// The period its policy was last signed in, as far as this process knows; see [`crate::checkin::period`].
     signed: AtomicU32,
 }
@@ -115,8 +124,8 @@ pub struct Device {
 impl Device {
     /// A device of which nothing is known.
     #[must_use]
-    pub fn new(id: DeviceId, effective: Arc<Effective>) -> Self {
-        Self { id, told: Told::default(), effective, signed: AtomicU32::new(0) }
+    pub fn new(id: DeviceId) -> Self {
+        Self { id, told: Told::default(), signed: AtomicU32::new(0) }
     }
 
     /// Whether its policy was last signed in an earlier period, and none since `start`, when this process began.

@@ -1,6 +1,6 @@
 //! What enroll and identity tell of devices, folded.
 
-use muster_catalog::Platform;
+use muster_catalog::{Platform, RulesAsOf, TamperLock};
 use muster_eventlog::Envelope;
 use muster_eventlog::project::{Dirty, FoldError};
 use muster_proto::convert::moment;
@@ -8,10 +8,30 @@ use muster_proto::enroll::v1 as enroll;
 use muster_types::EnrollmentCode;
 
 use super::device::facts_mark;
-use super::{Fleet, Gone, Management, decoded, device_of};
+use super::{AgentVersion, Fleet, Gone, Management, decoded, device_of};
+use crate::store;
 use crate::wire::kind;
 
+/// Id of the security product that the catalogue's settings are for.
+const PRODUCT: &str = "mdatp";
+
 impl Fleet {
+    /// Folds which edition of the rules holds: a change concerns every device.
+    pub(super) fn scope_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        let enroll::EnforcementScopeChanged { enforcement_scope } = decoded(event)?;
+        let scope =
+            enforcement_scope.ok_or_else(|| FoldError::new(event, "enforcement_scope: must be set"))?;
+        let rules = match scope.rules_as_of() {
+            enroll::RulesAsOf::RulesAsOf202309 => RulesAsOf::September2023,
+            enroll::RulesAsOf::Unspecified | enroll::RulesAsOf::Current => RulesAsOf::Current,
+        };
+        if self.tables.set_rules(rules) {
+            self.touch(self.everyone(), event);
+            dirty.mark(store::rules_key());
+        }
+        Ok(())
+    }
+
     /// Folds an event of a device's enrollment or registration; one of another kind is skipped.
     pub(super) fn device_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         match event.kind.as_str() {
@@ -73,6 +93,9 @@ impl Fleet {
         let surveyed = |told: &mut super::Told| {
             told.platform = Some(platform);
             told.facts = mark;
+            told.domain_controller = facts.domain_role() == enroll::DomainRole::DomainController;
+            told.agent = agent(&facts);
+            told.tamper = tamper(&facts);
         };
         self.change(device_of(event), surveyed, event, dirty);
         Ok(())
@@ -112,8 +135,25 @@ impl Fleet {
             let ordinal =
                 u32::try_from(self.by_ordinal.len()).expect("there are no more ordinals than devices");
             self.by_ordinal.push(number);
+            self.results.grow(self.by_ordinal.len());
             self.change(id, |told| told.ordinal = Some(ordinal), event, dirty);
+            self.name_in_waivers(id, ordinal);
         }
+    }
+}
+
+/// Version of the security product that the catalogue's settings are for.
+fn agent(facts: &enroll::DeviceFacts) -> AgentVersion {
+    let product = facts.security_products.iter().find(|product| product.id == PRODUCT);
+    product.map(|product| AgentVersion::read(&product.version)).unwrap_or_default()
+}
+
+fn tamper(facts: &enroll::DeviceFacts) -> TamperLock {
+    match facts.tamper_protection() {
+        enroll::TamperProtection::Unspecified => TamperLock::Unknown,
+        enroll::TamperProtection::Off | enroll::TamperProtection::NotApplicable => TamperLock::Off,
+        enroll::TamperProtection::On => TamperLock::On,
+        enroll::TamperProtection::OnWithExclusions => TamperLock::OnWithExclusions,
     }
 }
 

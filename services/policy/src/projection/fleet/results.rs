@@ -1,0 +1,143 @@
+//! What was resolved, and which device has which of it: devices that do not differ share one result, and a device costs a
+//! number.
+
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+
+use crate::domain::resolve::{Effective, Reach};
+
+/// The place of the result of devices that nothing reaches.
+pub(super) const NOTHING: u32 = 0;
+
+/// All results in use.
+#[derive(Debug)]
+pub(super) struct Results {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Results that their last device left since they were last looked through.
+    left: Vec<u32>,
+    by_reach: FxHashMap<Arc<Reach>, u32>,
+    /// Places of results, by ordinal.
+    of: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    effective: Arc<Effective>,
+    /// What it was resolved from; none of what nothing reaches.
+    reach: Option<Arc<Reach>>,
+    devices: u32,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        let nothing = Slot { effective: Arc::default(), reach: None, devices: 0 };
+        Self {
+            slots: vec![nothing],
+            free: Vec::new(),
+            left: Vec::new(),
+            by_reach: FxHashMap::default(),
+            of: Vec::new(),
+        }
+    }
+}
+
+impl Results {
+    /// What the device with an ordinal has; one without gets nothing yet.
+    pub(super) fn get(&self, ordinal: Option<u32>) -> &Arc<Effective> {
+        let place = ordinal.and_then(|ordinal| self.of.get(ordinal as usize)).copied().unwrap_or(NOTHING);
+        &self.slots[place as usize].effective
+    }
+
+    /// Makes room for so many ordinals; new ones have nothing.
+    pub(super) fn grow(&mut self, ordinals: usize) {
+        if ordinals > self.of.len() {
+            self.slots[NOTHING as usize].devices +=
+                u32::try_from(ordinals - self.of.len()).expect("there are no more ordinals than devices");
+            self.of.resize(ordinals, NOTHING);
+        }
+    }
+
+    /// The place of what was resolved from a reach.
+    pub(super) fn find(&self, reach: &Reach) -> Option<u32> {
+        self.by_reach.get(reach).copied()
+    }
+
+    /// Keeps what was resolved from a reach, until no device has it.
+    pub(super) fn add(&mut self, reach: Reach, effective: Effective) -> u32 {
+        let reach = Arc::new(reach);
+        let slot = Slot { effective: Arc::new(effective), reach: Some(reach.clone()), devices: 0 };
+        let place = if let Some(place) = self.free.pop() {
+            self.slots[place as usize] = slot;
+            place
+        } else {
+            self.slots.push(slot);
+            u32::try_from(self.slots.len() - 1).expect("there are no more results than devices")
+        };
+        self.by_reach.insert(reach, place);
+        self.left.push(place);
+        place
+    }
+
+    /// Gives devices a result, and adds those to `changed` that had one with another etag. Ordinals of devices that did
+    /// not come yet are skipped.
+    pub(super) fn set(&mut self, ordinals: &RoaringBitmap, place: u32, changed: &mut RoaringBitmap) {
+        let etag = self.slots[place as usize].effective.etag;
+        // Neighbours mostly have the same result: whether it differs is asked once for a row of them.
+        let (mut last, mut differs) = (place, false);
+        let mut came = 0;
+        let mut others = Vec::new();
+        for ordinal in ordinals {
+            let Some(of) = self.of.get_mut(ordinal as usize) else { break };
+            let before = std::mem::replace(of, place);
+            if before == place {
+                continue;
+            }
+            if before != last {
+                last = before;
+                differs = self.slots[before as usize].effective.etag != etag;
+            }
+            came += 1;
+            let slot = &mut self.slots[before as usize];
+            slot.devices -= 1;
+            if slot.devices == 0 {
+                self.left.push(before);
+            }
+            if differs {
+                others.push(ordinal);
+            }
+        }
+        self.slots[place as usize].devices += came;
+        if let Ok(others) = RoaringBitmap::from_sorted_iter(others) {
+            *changed |= others;
+        }
+    }
+
+    /// Forgets results that no device has.
+    pub(super) fn forget_unused(&mut self) {
+        let nothing = self.slots[NOTHING as usize].effective.clone();
+        for place in std::mem::take(&mut self.left) {
+            let slot = &mut self.slots[place as usize];
+            if slot.devices > 0 {
+                continue;
+            }
+            if let Some(reach) = slot.reach.take() {
+                self.by_reach.remove(&reach);
+                slot.effective = nothing.clone();
+                self.free.push(place);
+            }
+        }
+    }
+
+    /// How many results there are besides nothing.
+    pub(super) fn len(&self) -> usize {
+        self.by_reach.len()
+    }
+
+    /// Bytes that it takes for devices, without what the allocator adds.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.of.capacity() * size_of::<u32>()
+    }
+}
