@@ -114,7 +114,7 @@ fn fleet(count: u32, macs: u32) -> anyhow::Result<Devices> {
 }
 
 /// Facts of a believable fleet: some hundred builds and versions, and names and hardware of each device's own.
-fn facts(n: u32, mac: bool) -> pb::DeviceFacts {
+pub(crate) fn facts(n: u32, mac: bool) -> pb::DeviceFacts {
     let key = |kind: identity::HardwareKeyKind| identity::HardwareKey {
         kind: kind.into(),
         digest: digest(n, kind as u8),
@@ -173,7 +173,7 @@ fn digest(n: u32, kind: u8) -> Vec<u8> {
     [*half.as_bytes(); 2].concat()
 }
 
-fn envelope(stream: StreamId, kind: &'static str, payload: &impl Message) -> Envelope {
+pub(crate) fn envelope(stream: StreamId, kind: &'static str, payload: &impl Message) -> Envelope {
     Envelope {
         position: 1,
         event_id: EventId::from_uuid(Uuid::nil()),

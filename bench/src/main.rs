@@ -11,6 +11,7 @@ mod inventory;
 mod jetstream;
 mod measure;
 mod onboard;
+mod policies;
 mod replay;
 
 use clap::Parser;
@@ -39,6 +40,10 @@ enum Bench {
     Redecide,
     /// Memory of a device in enroll's view
     Memory,
+    /// Memory of a device in policy's view
+    PolicyMemory,
+    /// Edit of a policy that 1,000,000 devices have, to the first hint
+    PolicyEdit,
     /// Memory of a device in the index that rules are asked of
     GroupsMemory,
     /// 100 rules over 1,000,000 devices, against bare roaring set algebra of the same sets
@@ -78,6 +83,8 @@ fn main() -> anyhow::Result<()> {
         Bench::Convergence,
         Bench::Onboard,
         Bench::Redecide,
+        Bench::PolicyMemory,
+        Bench::PolicyEdit,
         Bench::GroupsMemory,
         Bench::GroupsAlgebra,
         Bench::GroupsNaive,
@@ -97,6 +104,8 @@ fn main() -> anyhow::Result<()> {
                 Bench::Onboard => onboard::run(rounds).await,
                 Bench::Redecide => inventory::redecide(rounds),
                 Bench::Memory => inventory::memory(),
+                Bench::PolicyMemory => policies::memory(),
+                Bench::PolicyEdit => policies::edit(rounds),
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),
                 Bench::GroupsNaive => groups::naive(rounds),

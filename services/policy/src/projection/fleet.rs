@@ -242,6 +242,12 @@ impl Fleet {
         &self.check_ins
     }
 
+    /// The numbers that it counts.
+    #[must_use]
+    pub const fn metrics(&self) -> &PolicyMetrics {
+        &self.metrics
+    }
+
     /// How many devices were onboarded or trusted.
     #[must_use]
     pub fn devices(&self) -> usize {

@@ -139,3 +139,13 @@ impl Device {
         self.signed.store(period, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_takes_at_most_80_bytes() {
+        assert!(size_of::<Device>() <= 80, "{}", size_of::<Device>());
+    }
+}
