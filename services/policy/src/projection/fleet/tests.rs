@@ -1,19 +1,23 @@
 //! Histories of three logs, folded.
 
+mod decisions;
 mod history;
+mod random;
 
 use std::sync::Arc;
 
+use muster_catalog::RulesAsOf;
 use muster_eventlog::project::Dirty;
 use muster_types::EnrollmentCode;
 use proptest::prelude::*;
 
 use super::*;
 use crate::domain::assignment::Intent;
-use crate::domain::resolve::{Reaching, resolve};
+use crate::domain::resolve::{Effective, Reaching, resolve};
 use crate::domain::waiver::Target;
 use crate::watch::Hint;
 use history::*;
+use random::any_history;
 
 proptest! {
     #[test]
