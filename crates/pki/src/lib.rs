@@ -25,5 +25,5 @@ pub use bundle::{BundleError, TrustBundle};
 pub use csr::{Csr, CsrError};
 pub use identity::Identity;
 pub use local::{AdminToken, AuthorityFiles, InitOptions, LocalTrust, TrustError};
-pub use signing::{PolicySigner, PolicyVerifier, SignatureError};
+pub use signing::{PolicySignature, PolicySigner};
 pub use spiffe::{SpiffeId, TrustDomain};

@@ -9,11 +9,14 @@
 //! | `<service>.pem`, `<service>.key` | a service's certificate and key | that service |
 //! | `admin.token` | the admin token | services with an admin API, the CLI |
 //! | `policy-signing.key` | the key that signs policies | policy |
-//! | `policy-signing.pub` | its public half | enroll, which hands it to devices |
+//! | `policy-signing-next.key`, `policy-signing-old.key` | while that key rotates: the one that signs beside it | policy |
+//! | `policy-signing.rotation` | and since when servers run with it | – |
+//! | `policy-signing.pub` | their public halves: one, or two while they rotate | enroll and policy, which hand them to devices |
 //!
 //! Keys and the token have mode 0600 and the folder 0700; a key that others may read is refused.
 
 mod authority;
+mod policy_key;
 mod rotation;
 
 use std::fmt;
@@ -24,16 +27,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use muster_envelope::Trust;
 use muster_types::{Service, Timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+use rustls_pki_types::CertificateDer;
 use subtle::ConstantTimeEq as _;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
 pub use self::authority::AuthorityFiles;
+pub use self::policy_key::{PolicyKeyRole, PolicyKeyRotation, PolicyKeyStatus};
 pub use self::rotation::{
     AuthorityRole, AuthorityStatus, OVERLAP, RotationError, RotationStage, RotationStatus, RotationStep,
     ServiceStatus,
@@ -43,10 +45,7 @@ use crate::bundle::pem_of;
 use crate::certificate::{belongs, is_issued_for};
 use crate::files::{self, Readers};
 use crate::identity::certs_from_pem;
-use crate::signing::SignatureError;
-use crate::{
-    Authority, BundleError, Identity, IssueError, PolicySigner, PolicyVerifier, TrustBundle, TrustDomain,
-};
+use crate::{Authority, BundleError, Identity, IssueError, PolicySigner, TrustBundle, TrustDomain};
 
 /// How long a service's certificate lasts.
 const SERVICE_VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -227,7 +226,7 @@ struct Folder {
     bundle: TrustBundle,
     authority: Option<Arc<Authority>>,
     signer: Option<Arc<PolicySigner>>,
-    policy_key: Option<[u8; 32]>,
+    policy_trust: Trust,
     token: Option<AdminToken>,
 }
 
@@ -248,7 +247,7 @@ impl LocalTrust {
             init_service(dir, &authority, service, options)?;
         }
         init_token(&dir.join("admin.token"))?;
-        init_signing(dir)?;
+        policy_key::init(dir)?;
         Self::open_with(dir, options.authority.as_ref())
     }
 
@@ -271,8 +270,7 @@ impl LocalTrust {
             Some(files) => Some(authority::believed(files, &bundle)?),
             None => authority::load(dir, &bundle)?,
         };
-        let signer = load_signer(&dir.join("policy-signing.key"))?;
-        let policy_key = load_policy_key(&dir.join("policy-signing.pub"))?;
+        let (signer, policy_trust) = policy_key::load(dir)?;
         let token = files::read(&dir.join("admin.token"), Readers::Owner)?;
         let token = token.map(|text| AdminToken::new(text.trim()));
         Ok(Self(Arc::new(Folder {
@@ -281,7 +279,7 @@ impl LocalTrust {
             bundle,
             authority: authority.map(Arc::new),
             signer: signer.map(Arc::new),
-            policy_key,
+            policy_trust,
             token,
         })))
     }
@@ -344,16 +342,10 @@ impl LocalTrust {
         self.0.signer.as_ref()
     }
 
-    /// The public key that devices check policies with, 32 bytes; only where `policy-signing.pub` is.
+    /// The keys that devices check policies with; none where `policy-signing.pub` is missing, and the keys too.
     #[must_use]
-    pub fn policy_public_key(&self) -> Option<[u8; 32]> {
-        self.0.policy_key
-    }
-
-    /// What checks policies; believes nothing where `policy-signing.pub` is missing.
-    #[must_use]
-    pub fn policy_verifier(&self) -> PolicyVerifier {
-        PolicyVerifier::new(self.0.policy_key)
+    pub fn policy_trust(&self) -> &Trust {
+        &self.0.policy_trust
     }
 
     /// The admin token; only where `admin.token` is.
@@ -412,41 +404,6 @@ fn init_token(path: &Path) -> Result<(), TrustError> {
     let mut bytes = [0; TOKEN_BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(|_| TrustError::Random)?;
     files::write(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes)), Readers::Owner)
-}
-
-fn init_signing(dir: &Path) -> Result<(), TrustError> {
-    let path = dir.join("policy-signing.key");
-    let key = match read_key(&path)? {
-        Some(key) => key,
-        None => {
-            let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(IssueError::from)?;
-            files::write(&path, &key.serialize_pem(), Readers::Owner)?;
-            key
-        }
-    };
-    let (path, pem) = (dir.join("policy-signing.pub"), key.public_key_pem());
-    if files::read(&path, Readers::All)?.is_some_and(|there| there == pem) {
-        return Ok(());
-    }
-    files::write(&path, &pem, Readers::All)
-}
-
-fn load_signer(path: &Path) -> Result<Option<PolicySigner>, TrustError> {
-    let Some(key) = read_key(path)? else { return Ok(None) };
-    PolicySigner::from_pkcs8(key.serialized_der()).map(Some).map_err(|_: SignatureError| {
-        TrustError::Malformed { path: path.to_owned(), expected: "private Ed25519 key in PEM" }
-    })
-}
-
-fn load_policy_key(path: &Path) -> Result<Option<[u8; 32]>, TrustError> {
-    let Some(pem) = files::read(path, Readers::All)? else { return Ok(None) };
-    let read = || {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
-        let (_, spki) = SubjectPublicKeyInfo::from_der(&der).ok()?;
-        <[u8; 32]>::try_from(spki.subject_public_key.as_ref()).ok()
-    };
-    let malformed = || TrustError::Malformed { path: path.to_owned(), expected: "public Ed25519 key in PEM" };
-    read().map(Some).ok_or_else(malformed)
 }
 
 fn create_key(path: &Path) -> Result<KeyPair, TrustError> {

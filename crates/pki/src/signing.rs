@@ -1,125 +1,120 @@
-//! Signatures of policies: Ed25519 over the DSSE pre-authentication encoding.
+//! What signs policies: Ed25519 over the DSSE pre-authentication encoding. What verifies them is `muster-envelope`.
 
 use std::fmt;
 
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use muster_envelope::{Trust, key_id, pae};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use rustls_pki_types::SubjectPublicKeyInfoDer;
+use rustls_pki_types::pem::PemObject as _;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// Characters of a key id: the first half of the hexadecimal digits of SHA-256's first 16 bytes.
-const KEY_ID_CHARS: usize = 16;
-
-/// The bytes that are signed: the DSSE pre-authentication encoding (PAE) of type and payload.
-#[must_use]
-pub fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// Names a public key: the first 16 hexadecimal digits of its SHA-256.
-#[must_use]
-pub fn key_id(public_key: &[u8]) -> String {
-    let digest = crate::csr::sha256(public_key);
-    digest[..KEY_ID_CHARS / 2].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The key that signs policies.
-pub struct PolicySigner {
-    key: Ed25519KeyPair,
-    key_id: String,
-}
-
-/// Why a signature is refused, or a key cannot be used.
+/// A key that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureError {
-    /// The key is no Ed25519 key in PKCS #8.
-    #[error("not an Ed25519 key in PKCS #8")]
-    KeyMalformed,
-    /// No key of that id is trusted.
-    #[error("signed by key {key_id:?}, which is not trusted")]
-    KeyUnknown {
-        /// The id the signature names, cut to 64 characters.
-        key_id: String,
-    },
-    /// The signature is not by that key over these bytes.
-    #[error("the signature does not verify")]
-    Invalid,
+#[error("not an Ed25519 key in PKCS #8")]
+pub struct KeyMalformed;
+
+/// The keys that sign policies: one or, while keys rotate, two.
+pub struct PolicySigner {
+    keys: Vec<Key>,
+}
+
+struct Key {
+    pair: Ed25519KeyPair,
+    id: String,
+}
+
+impl Key {
+    fn public(&self) -> [u8; 32] {
+        self.pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
+    }
+}
+
+/// A signature and the key that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySignature {
+    /// Names the key.
+    pub key_id: String,
+    /// 64 bytes.
+    pub signature: Vec<u8>,
 }
 
 impl PolicySigner {
     /// A signer from its key in PKCS #8 DER.
     ///
     /// # Errors
-    /// [`SignatureError::KeyMalformed`].
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, SignatureError> {
-        let key =
-            Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| SignatureError::KeyMalformed)?;
-        let key_id = key_id(key.public_key().as_ref());
-        Ok(Self { key, key_id })
+    /// [`KeyMalformed`].
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyMalformed> {
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map_err(|_| KeyMalformed)?;
+        let id = key_id(pair.public_key().as_ref());
+        Ok(Self { keys: vec![Key { pair, id }] })
     }
 
-    /// Names the key in signatures.
+    /// Signs with another's keys too, after its own.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        for key in other.keys {
+            if self.keys.iter().all(|known| known.id != key.id) {
+                self.keys.push(key);
+            }
+        }
+        self
+    }
+
+    /// Names the first key.
     #[must_use]
     pub fn key_id(&self) -> &str {
-        &self.key_id
+        &self.keys[0].id
     }
 
-    /// The public key, 32 bytes.
+    /// The first key's public half, 32 bytes.
     #[must_use]
     pub fn public_key(&self) -> [u8; 32] {
-        self.key.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes")
+        self.keys[0].public()
     }
 
-    /// Signs a payload of a type; 64 bytes.
+    /// What believes all its keys.
     #[must_use]
-    pub fn sign(&self, payload_type: &str, payload: &[u8]) -> Vec<u8> {
-        self.key.sign(&pae(payload_type, payload)).as_ref().to_vec()
+    pub fn trust(&self) -> Trust {
+        Trust::new(self.keys.iter().map(Key::public))
+    }
+
+    /// Signs a payload of a type with each key.
+    #[must_use]
+    pub fn sign(&self, payload_type: &str, payload: &[u8]) -> Vec<PolicySignature> {
+        let bytes = pae(payload_type, payload);
+        let by = |Key { pair, id }: &Key| PolicySignature {
+            key_id: id.clone(),
+            signature: pair.sign(&bytes).as_ref().to_vec(),
+        };
+        self.keys.iter().map(by).collect()
     }
 }
 
-/// Tells the key's id and nothing of the key.
+/// Tells the keys' ids and nothing of the keys.
 impl fmt::Debug for PolicySigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicySigner").field("key_id", &self.key_id).finish_non_exhaustive()
+        let ids: Vec<_> = self.keys.iter().map(|key| &key.id).collect();
+        f.debug_struct("PolicySigner").field("key_ids", &ids).finish_non_exhaustive()
     }
 }
 
-/// The keys whose signatures are believed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PolicyVerifier {
-    keys: Vec<(String, [u8; 32])>,
-}
-
-impl PolicyVerifier {
-    /// Believes these public keys.
-    #[must_use]
-    pub fn new(keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        Self { keys: keys.into_iter().map(|key| (key_id(&key), key)).collect() }
-    }
-
-    /// Checks a signature over a payload of a type.
-    ///
-    /// # Errors
-    /// [`SignatureError::KeyUnknown`], [`SignatureError::Invalid`].
-    pub fn verify(
-        &self,
-        payload_type: &str,
-        payload: &[u8],
-        key_id: &str,
-        signature: &[u8],
-    ) -> Result<(), SignatureError> {
-        let (_, key) = self
-            .keys
-            .iter()
-            .find(|(id, _)| id == key_id)
-            .ok_or_else(|| SignatureError::KeyUnknown { key_id: key_id.chars().take(64).collect() })?;
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&pae(payload_type, payload), signature)
-            .map_err(|_| SignatureError::Invalid)
-    }
+/// Public Ed25519 keys in PEM, one after the other; `None` when there is none, or something else.
+#[must_use]
+pub fn keys_from_pem(pem: &str) -> Option<Vec<[u8; 32]>> {
+    let key = |der: SubjectPublicKeyInfoDer<'_>| {
+        let (_, spki) = SubjectPublicKeyInfo::from_der(&der).ok()?;
+        <[u8; 32]>::try_from(spki.subject_public_key.as_ref()).ok()
+    };
+    let keys: Option<Vec<_>> =
+        SubjectPublicKeyInfoDer::pem_slice_iter(pem.as_bytes()).map(|der| key(der.ok()?)).collect();
+    keys.filter(|keys| !keys.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use ring::signature::{ED25519, UnparsedPublicKey};
+
     use super::*;
 
     fn signer() -> PolicySigner {
@@ -128,35 +123,23 @@ mod tests {
     }
 
     #[test]
-    fn the_encoding_is_that_of_dsse() {
-        assert_eq!(
-            pae("http://example.com/HelloWorld", b"hello world"),
-            b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
-        );
+    fn each_key_signs_once_and_under_its_name() {
+        let (first, second) = (signer(), signer());
+        let expected = [first.public_key(), second.public_key()];
+        let both = first.beside(second);
+        let signatures = both.sign("t", b"payload");
+        assert_eq!(signatures.len(), 2);
+        for (PolicySignature { key_id, signature }, public) in signatures.iter().zip(expected) {
+            assert_eq!(*key_id, muster_envelope::key_id(&public));
+            UnparsedPublicKey::new(&ED25519, public).verify(&pae("t", b"payload"), signature).unwrap();
+        }
+        assert_eq!(both.trust(), Trust::new(expected));
+        assert!(format!("{both:?}").contains(both.key_id()));
     }
 
     #[test]
-    fn only_the_signed_bytes_by_a_trusted_key_verify() {
-        let signer = signer();
-        let signature = signer.sign("t", b"payload");
-        let verifier = PolicyVerifier::new([signer.public_key()]);
-        let check = |kind, payload, id, signature: &[u8]| verifier.verify(kind, payload, id, signature);
-        assert_eq!(check("t", b"payload", signer.key_id(), &signature), Ok(()));
-        assert_eq!(check("u", b"payload", signer.key_id(), &signature), Err(SignatureError::Invalid));
-        assert_eq!(check("t", b"payloae", signer.key_id(), &signature), Err(SignatureError::Invalid));
-        assert_eq!(check("t", b"payload", signer.key_id(), &signature[1..]), Err(SignatureError::Invalid));
-        let other = self::signer();
-        assert!(matches!(
-            check("t", b"payload", other.key_id(), &other.sign("t", b"payload")),
-            Err(SignatureError::KeyUnknown { .. })
-        ));
-    }
-
-    #[test]
-    fn a_key_id_is_16_hexadecimal_digits() {
-        let signer = signer();
-        assert_eq!(signer.key_id().len(), 16);
-        assert_eq!(signer.key_id(), key_id(&signer.public_key()));
-        assert_eq!(key_id(b""), "e3b0c44298fc1c14");
+    fn what_is_no_key_signs_nothing() {
+        assert_eq!(PolicySigner::from_pkcs8(b"key").err(), Some(KeyMalformed));
+        assert_eq!(keys_from_pem(""), None);
     }
 }

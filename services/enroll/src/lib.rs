@@ -102,8 +102,8 @@ fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), 
         let missing = || Fault::new(ErrorCode::ConfigInvalid, format!("{option} must be set"));
         url.ok_or_else(|| missing().with_field(option, "must be set"))
     };
-    let key = |key: [u8; 32]| pb::PolicyVerificationKey {
-        key_id: muster_pki::signing::key_id(&key),
+    let key = |(id, key): (&str, &[u8; 32])| pb::PolicyVerificationKey {
+        key_id: id.to_owned(),
         ed25519_public_key: key.to_vec(),
     };
     let welcome = Welcome {
@@ -113,7 +113,7 @@ fn neighbours(config: Config, deps: &Deps) -> Result<(Welcome, IdentityClient), 
             policy: needed("--public-policy-url", public_policy_url)?,
             report: needed("--public-report-url", public_report_url)?,
         },
-        policy_keys: deps.trust.policy_public_key().map(key).into_iter().collect(),
+        policy_keys: deps.trust.policy_trust().keys().map(key).collect(),
     };
     let url = needed("--identity-url", identity_url)?;
     let mut options = ConnectOptions::new(url, deps.trust.ca_certs().to_vec())

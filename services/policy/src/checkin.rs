@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_pki::PolicySigner;
+use muster_envelope::{ORDER_PAYLOAD_TYPE, POLICY_PAYLOAD_TYPE};
+use muster_pki::{PolicySignature, PolicySigner};
 use muster_proto::convert::timestamp;
 use muster_proto::policy::v1 as pb;
 use muster_types::{DeviceId, EnrollmentCode, TenantId, Timestamp};
@@ -11,10 +12,6 @@ use prost::Message as _;
 
 use crate::domain::resolve::{Effective, InForce, Withheld};
 
-/// Type of the payload of a signed policy.
-pub const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
-/// Type of the payload of an order to leave management.
-pub const ORDER_PAYLOAD_TYPE: &str = "application/vnd.muster.offboarding.v1+protobuf";
 /// How long a device may take a policy after it was signed.
 pub const POLICY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A device gets its policy anew this often though nothing changed: before half of its life is over.
@@ -90,7 +87,7 @@ pub fn sign(signer: &PolicySigner, policy: ToSign<'_>) -> pb::SignedPolicy {
         withheld: effective.withheld.iter().filter_map(withheld).collect(),
     }
     .encode_to_vec();
-    enveloped(signer, PAYLOAD_TYPE, payload)
+    enveloped(signer, POLICY_PAYLOAD_TYPE, payload)
 }
 
 /// An order to leave management, to sign for one device.
@@ -124,12 +121,14 @@ pub fn sign_order(signer: &PolicySigner, order: Order<'_>) -> pb::SignedPolicy {
 }
 
 fn enveloped(signer: &PolicySigner, payload_type: &str, payload: Vec<u8>) -> pb::SignedPolicy {
-    let signature =
-        pb::Signature { key_id: signer.key_id().to_owned(), signature: signer.sign(payload_type, &payload) };
+    let signatures = signer.sign(payload_type, &payload).into_iter().map(|by| {
+        let PolicySignature { key_id, signature } = by;
+        pb::Signature { key_id, signature }
+    });
     pb::SignedPolicy {
         payload_type: payload_type.to_owned(),
+        signatures: signatures.collect(),
         payload: payload.into(),
-        signatures: vec![signature],
     }
 }
 

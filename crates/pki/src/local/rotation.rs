@@ -117,10 +117,10 @@ pub enum RotationError {
     #[error("nothing is prepared: the stage before switch is prepare")]
     NothingPrepared,
     /// The switch comes first.
-    #[error("the next authority does not issue yet: the stage before retire is switch")]
+    #[error("what is prepared is not switched to yet: the stage before retire is switch")]
     NotSwitched,
     /// The rotation before is not over.
-    #[error("the rotation before is not over: retire the old authority first")]
+    #[error("the rotation before is not over: retire comes first")]
     NotRetired,
     /// Devices or their certificates would be lost.
     #[error("{reason}: wait until {until}, or use force")]
@@ -138,20 +138,63 @@ pub enum RotationError {
     NotStarted,
 }
 
-/// When servers first started in a stage: `ca.rotation`, in microseconds.
+/// When servers first started in a stage, in microseconds: `ca.rotation`, `policy-signing.rotation`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Starts {
+pub(super) struct Starts {
     prepared: Option<Timestamp>,
     switched: Option<Timestamp>,
 }
 
 impl Starts {
-    fn of(&self, stage: RotationStage) -> Option<Timestamp> {
+    pub(super) fn of(&self, stage: RotationStage) -> Option<Timestamp> {
         match stage {
             RotationStage::Settled => None,
             RotationStage::Prepared => self.prepared,
             RotationStage::Switched => self.switched,
         }
+    }
+
+    /// With a start in a stage, if that is the first.
+    pub(super) fn note(mut self, stage: RotationStage, now: Timestamp) -> Option<Self> {
+        let first = match stage {
+            RotationStage::Settled => return None,
+            RotationStage::Prepared => &mut self.prepared,
+            RotationStage::Switched => &mut self.switched,
+        };
+        first.is_none().then(|| *first = Some(now))?;
+        Some(self)
+    }
+
+    /// Refuses a step that is not due, unless it is forced.
+    pub(super) fn check_wait(
+        &self,
+        stage: RotationStage,
+        reason: &'static str,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<(), RotationError> {
+        if force {
+            return Ok(());
+        }
+        let until = self.of(stage).ok_or(RotationError::NotStarted)?.plus(OVERLAP);
+        if now < until { Err(RotationError::TooEarly { reason, until }) } else { Ok(()) }
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, TrustError> {
+        let Some(text) = files::read(path, Readers::All)? else { return Ok(Self::default()) };
+        let malformed = |_| TrustError::Malformed { path: path.to_owned(), expected: "record of a rotation" };
+        let record: Value = serde_json::from_str(&text).map_err(malformed)?;
+        let moment = |name: &str| record[name].as_i64().map(Timestamp::from_micros);
+        Ok(Self { prepared: moment("prepared_start_us"), switched: moment("switched_start_us") })
+    }
+
+    pub(super) fn write(self, path: &Path) -> Result<(), TrustError> {
+        let Self { prepared, switched } = self;
+        let record = json!({
+            "prepared_start_us": prepared.map(Timestamp::micros),
+            "switched_start_us": switched.map(Timestamp::micros),
+        });
+        files::write(path, &format!("{record}\n"), Readers::All)
     }
 }
 
@@ -208,6 +251,7 @@ impl LocalTrust {
     /// # Errors
     /// [`TrustError`].
     pub fn note_start(&self, now: Timestamp) -> Result<(), TrustError> {
+        self.note_policy_key_start(now)?;
         let dir = self.dir();
         let Some(authority) = self.authority().filter(|_| dir.join("ca.key").exists()) else { return Ok(()) };
         if self.bundle().certificates().len() < 2 {
@@ -218,13 +262,7 @@ impl LocalTrust {
             // A step was made since this was opened: it is the next start that has it.
             return Ok(());
         }
-        let mut starts = folder.starts;
-        match folder.stage {
-            RotationStage::Settled => return Ok(()),
-            RotationStage::Prepared => starts.prepared = starts.prepared.or(Some(now)),
-            RotationStage::Switched => starts.switched = starts.switched.or(Some(now)),
-        }
-        if starts == folder.starts { Ok(()) } else { write_starts(dir, starts) }
+        folder.starts.note(folder.stage, now).map_or(Ok(()), |starts| starts.write(&starts_path(dir)))
     }
 }
 
@@ -273,7 +311,7 @@ impl Rotating {
         } else {
             RotationStage::Settled
         };
-        let starts = read_starts(dir)?;
+        let starts = Starts::read(&starts_path(dir))?;
         Ok(Self { dir: dir.to_owned(), bundle, stage, roles, starts, _lock: None })
     }
 
@@ -335,12 +373,7 @@ impl Rotating {
     }
 
     fn check_wait(&self, reason: &'static str, force: bool, now: Timestamp) -> Result<(), RotationError> {
-        if force {
-            return Ok(());
-        }
-        let started = self.starts.of(self.stage).ok_or(RotationError::NotStarted)?;
-        let until = started.plus(OVERLAP);
-        if now < until { Err(RotationError::TooEarly { reason, until }) } else { Ok(()) }
+        self.starts.check_wait(self.stage, reason, force, now)
     }
 }
 
@@ -348,22 +381,4 @@ const NEXT_KEY: &str = "ca-next.key";
 
 fn starts_path(dir: &Path) -> PathBuf {
     dir.join("ca.rotation")
-}
-
-fn read_starts(dir: &Path) -> Result<Starts, TrustError> {
-    let path = starts_path(dir);
-    let Some(text) = files::read(&path, Readers::All)? else { return Ok(Starts::default()) };
-    let malformed = |_| TrustError::Malformed { path, expected: "record of a rotation" };
-    let record: Value = serde_json::from_str(&text).map_err(malformed)?;
-    let moment = |name: &str| record[name].as_i64().map(Timestamp::from_micros);
-    Ok(Starts { prepared: moment("prepared_start_us"), switched: moment("switched_start_us") })
-}
-
-fn write_starts(dir: &Path, starts: Starts) -> Result<(), TrustError> {
-    let Starts { prepared, switched } = starts;
-    let record = json!({
-        "prepared_start_us": prepared.map(Timestamp::micros),
-        "switched_start_us": switched.map(Timestamp::micros),
-    });
-    files::write(&starts_path(dir), &format!("{record}\n"), Readers::All)
 }

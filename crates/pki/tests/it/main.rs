@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test")]
 
 mod fixture;
+mod policy_key;
 mod profile;
 mod rotation;
 #[cfg(feature = "tpm")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
-use muster_policy::checkin::{PAYLOAD_TYPE, POLICY_LIFE, RENEW_EVERY};
+use muster_policy::checkin::{POLICY_LIFE, RENEW_EVERY};
 use muster_proto::convert::moment;
 use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::check_in_response::Outcome;
@@ -32,13 +32,9 @@ impl House {
     }
 
     pub(crate) fn opened(&self, outcome: Outcome) -> pb::PolicyDocument {
-        let Outcome::Policy(pb::SignedPolicy { payload_type, payload, signatures }) = outcome else {
-            panic!("no policy: {outcome:?}")
-        };
-        let pb::Signature { key_id, signature } = &signatures[0];
-        assert_eq!(payload_type, PAYLOAD_TYPE);
-        self.verifier().verify(&payload_type, &payload, key_id, signature).unwrap();
-        pb::PolicyDocument::decode(&payload[..]).unwrap()
+        let Outcome::Policy(signed) = outcome else { panic!("no policy: {outcome:?}") };
+        muster_envelope::Document::open(&signed, self.believed()).unwrap();
+        pb::PolicyDocument::decode(&signed.payload[..]).unwrap()
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
 use muster_policy::attendance;
-use muster_policy::checkin::ORDER_PAYLOAD_TYPE;
 use muster_policy::wire::kind;
 use muster_proto::convert::{moment, timestamp};
 use muster_proto::enroll::v1 as enroll;
@@ -114,11 +113,9 @@ async fn a_device_that_shall_leave_gets_a_signed_order_until_it_expires() {
     let answer = house.answer(0, from_boot(1, 2)).await;
     assert_eq!(directed(&answer), (pb::Directive::Decommission, "OFFBOARDING"));
     assert_eq!(answer.outcome, NOT_MODIFIED);
-    let pb::SignedPolicy { payload_type, payload, signatures } = answer.offboarding_order.unwrap();
-    assert_eq!(payload_type, ORDER_PAYLOAD_TYPE);
-    let pb::Signature { key_id, signature } = &signatures[0];
-    house.verifier().verify(&payload_type, &payload, key_id, signature).unwrap();
-    let order = pb::OffboardingOrder::decode(&payload[..]).unwrap();
+    let signed = answer.offboarding_order.unwrap();
+    muster_envelope::Order::open(&signed, house.believed()).unwrap();
+    let order = pb::OffboardingOrder::decode(&signed.payload[..]).unwrap();
     assert_eq!(order.device_id, device(0).as_bytes());
     assert_eq!(
         (order.tenant, order.kept_settings),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_envelope::Trust;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
 use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
-use muster_pki::{InitOptions, LocalTrust, PolicyVerifier};
+use muster_pki::{InitOptions, LocalTrust};
 use muster_policy::grpc::Grpc;
 use muster_policy::wire::kind;
 use muster_proto::enroll::v1 as enroll;
@@ -119,8 +120,9 @@ impl House {
         self.seen(&position(&assigned)).await;
     }
 
-    pub(crate) fn verifier(&self) -> PolicyVerifier {
-        PolicyVerifier::new(self.trust.policy_public_key())
+    /// The keys that devices believe.
+    pub(crate) fn believed(&self) -> &Trust {
+        self.trust.policy_trust()
     }
 
     pub(crate) async fn end(self) {
