@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_client::{Client, ConnectOptions};
+use muster_envelope::Trust;
 use muster_errors::{ErrorCode, Fault};
-use muster_pki::{Identity, PolicyVerifier, SpiffeId, identity, peer};
+use muster_pki::{Identity, SpiffeId, identity, peer};
 use muster_proto::convert;
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as trust;
@@ -17,7 +18,9 @@ use muster_types::{Digest, Timestamp};
 
 use crate::certificate;
 use crate::config::Config;
-use crate::core::message::{Authority, CheckIn, Directive, Enrolled, ManagedBy, Offboarding, Reply};
+use crate::core::message::{
+    Authority, CheckIn, Directive, Document, Enrolled, ManagedBy, Offboarding, Reply,
+};
 use crate::error::Error;
 use crate::facts;
 use crate::state::StateDir;
@@ -33,7 +36,8 @@ pub(crate) struct Enrollment {
     pub(crate) device: String,
     pub(crate) spiffe_id: String,
     pub(crate) enrolled: Enrolled,
-    pub(crate) verifier: PolicyVerifier,
+    /// The keys whose signatures are believed.
+    pub(crate) trust: Trust,
     /// What the services answered to it, with the present certificate.
     pub(crate) response: enroll::OnboardResponse,
     pub(crate) enroll: Client,
@@ -76,7 +80,6 @@ impl Enrollment {
             certificate_expires_at: peer.not_after,
             first_check_in_at: first_check_in_time.map(convert::moment),
         };
-        let keys = policy_keys.iter().filter_map(|key| wire::digest(&key.ed25519_public_key));
         let mut authorities: Vec<_> = trust_bundle_der.into_iter().map(|der| der.to_vec().into()).collect();
         if authorities.is_empty() {
             authorities = authorities_of(config)?;
@@ -105,7 +108,7 @@ impl Enrollment {
             device,
             spiffe_id: peer.id.to_string(),
             enrolled,
-            verifier: PolicyVerifier::new(keys),
+            trust: wire::trust(&policy_keys),
             response: kept,
             enroll: client(enroll)?,
             identity: client(trust)?,
@@ -231,12 +234,20 @@ pub(crate) struct Session {
     pub(crate) report_digest: Vec<u8>,
 }
 
+/// What came of a check-in.
+#[derive(Debug)]
+pub(crate) struct CheckedIn {
+    pub(crate) reply: Reply,
+    /// Keys that sign policies from now on; empty when they are those that are believed already.
+    pub(crate) policy_keys: Vec<enroll::PolicyVerificationKey>,
+}
+
 /// Checks in.
 pub(crate) async fn check_in(
     enrollment: Enrollment,
     check_in: CheckIn,
     session: Session,
-) -> Result<Reply, Fault> {
+) -> Result<CheckedIn, Fault> {
     let CheckIn { sequence, applied, received, apply_state, traceparent: _ } = check_in;
     let Session { id, boot_id, facts_digest, report_digest } = session;
     let bytes = |digest: Option<Digest>| digest.map(|digest| digest.to_vec()).unwrap_or_default();
@@ -250,6 +261,7 @@ pub(crate) async fn check_in(
         apply_state: wire::apply_state(apply_state).into(),
         applied_version: applied.map(|(_, version)| version).unwrap_or_default(),
         boot_id: boot_id.map(|id| id.to_vec()).unwrap_or_default(),
+        policy_keys_digest: enrollment.trust.digest().to_vec(),
     };
     let response = enrollment.policy.device_policy().check_in(request).await;
     let response = response.map_err(|status| Fault::from_status(&status))?.into_inner();
@@ -260,19 +272,24 @@ pub(crate) async fn check_in(
         directive,
         directive_code,
         offboarding_order,
-        server_time: _,
+        server_time,
+        mut policy_keys,
     } = response;
-    let verifier = &enrollment.verifier;
-    let known = wire::directive(directive, directive_code, offboarding_order.as_ref(), verifier);
+    let mut trust = enrollment.trust;
+    let told = wire::trust(&policy_keys);
+    if told.is_empty() {
+        policy_keys.clear();
+    } else {
+        trust = told;
+    }
+    let known = wire::directive(directive, directive_code, offboarding_order.as_ref(), &trust);
     if known.is_none() {
         tracing::warn!(directive, "the server gave a directive that this agent does not know");
     }
     let wants = |need: policy::Need| needs.contains(&need.into());
-    Ok(Reply {
+    let reply = Reply {
         policy: match outcome {
-            Some(policy::check_in_response::Outcome::Policy(signed)) => {
-                Some(wire::document(&signed, verifier))
-            }
+            Some(policy::check_in_response::Outcome::Policy(signed)) => Some(Document::open(&signed, &trust)),
             Some(policy::check_in_response::Outcome::NotModified(policy::NotModified {})) | None => None,
         },
         next_check_in: next_check_in.map(convert::span).unwrap_or_default(),
@@ -280,7 +297,9 @@ pub(crate) async fn check_in(
         wants_report: wants(policy::Need::FullReport),
         wants_renewal: wants(policy::Need::Renewal),
         directive: known.unwrap_or(Directive::None),
-    })
+        server_time: server_time.map(convert::moment),
+    };
+    Ok(CheckedIn { reply, policy_keys })
 }
 
 /// What came of reporting the facts, and what was said in it.

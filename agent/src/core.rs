@@ -5,9 +5,13 @@
 
 mod authority;
 pub mod backoff;
+mod clock;
+mod failure;
 pub mod message;
 mod policy;
+mod schedule;
 mod trust;
+mod watch;
 mod wish;
 
 #[cfg(test)]
@@ -19,18 +23,15 @@ use std::time::Duration;
 use muster_errors::ErrorCode;
 use muster_types::{Digest, Timestamp};
 
-use self::backoff::{Class, Jitter, class};
+pub use self::clock::{SKEW_MAX, Skew};
+
+use self::backoff::Jitter;
 use self::message::{
-    Action, ApplyState, CheckIn, Document, Enrolled, Input, Offboarding, Reply, Standing, Status, Work,
+    Action, ApplyState, Document, Enrolled, Input, Offboarding, Reply, Standing, Status, Work,
 };
 use self::trust::Proof;
 use self::wish::{Hint, Wish};
 
-/// So often in a row must the server not know the device before it onboards again: a service that has just come up may
-/// not have read of it yet.
-const RE_ENROL_AFTER: u32 = 4;
-/// A watch that ended in peace is opened again within this time.
-const WATCH_REOPEN: Duration = Duration::from_secs(1);
 /// A check-in is never longer away than this, whatever the server says.
 const CHECK_IN_INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A check-in that nobody asked for is never nearer than this.
@@ -51,6 +52,8 @@ pub struct Memory {
     pub last_good: Option<Document>,
     /// Etag and version in force, and since when.
     pub applied: Option<(Digest, u64, Timestamp)>,
+    /// How far the device's clock is from the service's, as far as is known.
+    pub skew: Skew,
 }
 
 /// The state machine. [`Core::handle`] is its only door.
@@ -90,6 +93,9 @@ pub struct Core {
     take_back: Wish,
     confirm: Wish,
     jitter: Jitter,
+    /// The last moment that was given; the clock may be set back after it.
+    seen: Timestamp,
+    skew: Skew,
     last_error: Option<ErrorCode>,
     stopped: bool,
 }
@@ -99,7 +105,7 @@ impl Core {
     /// fleet. Nothing happens before the first [`Input::Tick`].
     #[must_use]
     pub fn new(memory: Memory, can_onboard: bool, seed: u64, now: Timestamp) -> Self {
-        let Memory { enrolled, next, standing, last_good, applied } = memory;
+        let Memory { enrolled, next, standing, last_good, applied, skew } = memory;
         let last_good = last_good.map(Arc::new);
         let enforces = last_good.is_some() && matches!(standing, Standing::Enforcing | Standing::Quarantined);
         let mut core = Self {
@@ -135,6 +141,8 @@ impl Core {
             take_back: Wish::default(),
             confirm: Wish::default(),
             jitter: Jitter::new(seed),
+            seen: now,
+            skew,
             last_error: None,
             stopped: false,
         };
@@ -203,6 +211,7 @@ impl Core {
         if self.stopped {
             return actions;
         }
+        self.look_at_clock(now);
         self.take_in(now, input, &mut actions);
         self.go_on(now, &mut actions);
         actions
@@ -222,7 +231,7 @@ impl Core {
             Input::Tick => {}
             Input::Hint { etag, spread, traceparent } => self.hinted(now, etag, spread, traceparent),
             Input::WatchOpened => self.watch_opened(now),
-            Input::WatchClosed(error) => self.watch_closed(now, error),
+            Input::WatchClosed(how) => self.watch_closed(now, how),
             Input::ProofAppeared => self.proof_appeared(now),
             Input::Failed(code) => {
                 if let Some(work) = self.work.take() {
@@ -263,49 +272,13 @@ impl Core {
         }
     }
 
-    fn hinted(&mut self, now: Timestamp, etag: Option<Digest>, spread: Duration, traceparent: String) {
-        let at = now.plus(self.jitter.within(spread));
-        let at = self.hint.as_ref().map_or(at, |earlier| earlier.at.min(at));
-        self.hint = Some(Hint { etag, at, traceparent });
-    }
-
-    /// A hint at what the answer to a check-in under way brought asks for nothing more, unless that was refused. One at what
-    /// the device had before is meant otherwise: a sync, or something that it must do besides.
-    fn drop_hint_if_satisfied(&mut self, received_before: Option<Digest>) {
-        let etag = self.hint.as_ref().and_then(|hint| hint.etag);
-        let brought = etag.is_some() && etag == self.received && etag != received_before;
-        if brought && self.apply_state != ApplyState::Refused {
-            self.hint = None;
-        }
-    }
-
-    fn watch_opened(&mut self, now: Timestamp) {
-        self.watch = Wish::default();
-        if self.check_in.backoff.failures() > 0 {
-            self.check_in.by(now);
-        }
-    }
-
-    fn watch_closed(&mut self, now: Timestamp, error: Option<ErrorCode>) {
-        let pause = match error {
-            None => {
-                self.watch.backoff.reset();
-                self.jitter.within(WATCH_REOPEN)
-            }
-            Some(code) => {
-                let slow = class(Work::CheckIn, code) != Class::Retry;
-                self.watch.backoff.pause(&mut self.jitter, slow)
-            }
-        };
-        self.watch.at = Some(now.plus(pause));
-        if error.is_some_and(|code| class(Work::CheckIn, code) == Class::Revoked) {
-            // Whether it is so, and what to do then, the check-in tells.
-            self.check_in.by(now);
-        }
-    }
-
     fn checked_in(&mut self, now: Timestamp, reply: Reply) {
-        let Reply { policy, next_check_in, wants_facts, wants_report, wants_renewal, directive } = reply;
+        let Reply { policy, next_check_in, wants_facts, wants_report, wants_renewal, directive, server_time } =
+            reply;
+        // First: what came with it is judged by the service's time.
+        if let Some(server_time) = server_time {
+            self.told_time(now, server_time);
+        }
         let next = next_check_in.clamp(CHECK_IN_INTERVAL_MIN, CHECK_IN_INTERVAL_MAX);
         self.check_in = Wish::at(now.plus(next));
         self.onboard.backoff.reset();
@@ -329,184 +302,6 @@ impl Core {
                 self.report.by(now);
             }
         }
-    }
-
-    fn failed(&mut self, now: Timestamp, work: Work, code: ErrorCode, actions: &mut Vec<Action>) {
-        self.last_error = Some(code);
-        if work == Work::Confirm {
-            return self.confirm_failed(now, code, actions);
-        }
-        let class = class(work, code);
-        if class == Class::Stop {
-            return self.stop(code, actions);
-        }
-        if work == Work::Activate {
-            return self.activation_failed(now, code, class != Class::Retry, actions);
-        }
-        let not_taken = class == Class::Revoked || code == ErrorCode::CertificateInvalid;
-        let next_may_be = not_taken && self.go_on_with_next(now);
-        if class == Class::Revoked && !next_may_be {
-            return self.revoked(now, code, actions);
-        }
-        if work == Work::Renew {
-            self.renewal_failed(now, code, class == Class::Slow);
-        } else {
-            self.try_again(now, work, class);
-        }
-    }
-
-    fn try_again(&mut self, now: Timestamp, work: Work, class: Class) {
-        let (wish, jitter) = match work {
-            Work::Onboard => (&mut self.onboard, &mut self.jitter),
-            Work::CheckIn => (&mut self.check_in, &mut self.jitter),
-            Work::Apply => (&mut self.apply, &mut self.jitter),
-            Work::Report => (&mut self.report, &mut self.jitter),
-            Work::ReportFacts => (&mut self.facts, &mut self.jitter),
-            Work::Survey => (&mut self.survey, &mut self.jitter),
-            Work::TakeBack => (&mut self.take_back, &mut self.jitter),
-            Work::Renew => (&mut self.renew, &mut self.jitter),
-            Work::Activate => (&mut self.activate, &mut self.jitter),
-            Work::Confirm => (&mut self.confirm, &mut self.jitter),
-        };
-        let gone = class == Class::ReEnrol && wish.backoff.failures() + 1 >= RE_ENROL_AFTER;
-        // Until it is sure that the device must onboard again, or cannot, the server may still come to know it.
-        let slow = class == Class::Slow || gone;
-        let retry_at = now.plus(wish.backoff.pause(jitter, slow));
-        wish.at = Some(retry_at);
-        if work == Work::CheckIn
-            && let Some(hint) = self.hint_in_flight.take()
-            && self.hint.is_none()
-        {
-            self.hint = Some(Hint { at: retry_at, ..hint });
-        }
-        if work == Work::Survey {
-            // A survey that fails does not hold up the check-in.
-            self.surveyed = true;
-        }
-        if gone && self.can_onboard && self.next.is_none() {
-            self.onboard_again(now);
-        }
-    }
-
-    fn stop(&mut self, code: ErrorCode, actions: &mut Vec<Action>) {
-        self.stopped = true;
-        self.last_error = Some(code);
-        actions.push(Action::Stop(code));
-    }
-
-    fn go_on(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        if !self.stopped {
-            self.look_at_expiry(now, actions);
-        }
-        if self.stopped {
-            return;
-        }
-        if self.enrolled.is_some() && self.watch.due(now) && !self.leaves() {
-            self.watch.at = None;
-            actions.push(Action::OpenWatch { applied: self.applied.map(|(etag, ..)| etag) });
-        }
-        if self.work.is_none()
-            && let Some((work, action)) = self.next_work(now)
-        {
-            self.work = Some(work);
-            actions.push(action);
-        }
-        self.wake_up(now, actions);
-    }
-
-    const fn leaves(&self) -> bool {
-        matches!(self.standing, Standing::Offboarding(_))
-    }
-
-    fn next_work(&mut self, now: Timestamp) -> Option<(Work, Action)> {
-        if self.take_back.due(now) {
-            return Some((Work::TakeBack, self.begin_take_back()));
-        }
-        if self.enrolled.is_none() {
-            if self.onboard.due(now) {
-                return Some((Work::Onboard, Action::Onboard));
-            }
-            return self.survey.due(now).then_some((Work::Survey, Action::Survey));
-        }
-        if self.leaves() {
-            let action = self.confirm.due(now).then(|| self.begin_confirm()).flatten()?;
-            return Some((Work::Confirm, action));
-        }
-        if self.activate.due(now) && self.next.is_some() {
-            return Some((Work::Activate, Action::Activate));
-        }
-        if self.apply.due(now)
-            && let Some(policy) = self.last_good.clone()
-        {
-            return Some((Work::Apply, Action::Apply { policy, traceparent: self.traceparent.clone() }));
-        }
-        if self.only_next_is_good(now) {
-            return None;
-        }
-        self.next_call(now)
-    }
-
-    /// The next call with the present certificate.
-    fn next_call(&mut self, now: Timestamp) -> Option<(Work, Action)> {
-        if self.report.due(now) {
-            let status = Arc::clone(&self.status);
-            self.reporting = Some(Arc::clone(&status));
-            return Some((Work::Report, Action::Report { status, traceparent: self.traceparent.clone() }));
-        }
-        // Before a check-in, for they may change its answer.
-        if self.facts.due(now) {
-            return Some((Work::ReportFacts, Action::ReportFacts));
-        }
-        if self.check_in.due(now) || self.hint.as_ref().is_some_and(|hint| hint.at <= now) {
-            if !self.surveyed {
-                self.surveys_for_check_in = true;
-                return Some((Work::Survey, Action::Survey));
-            }
-            return Some((Work::CheckIn, Action::CheckIn(self.begin_check_in())));
-        }
-        if self.renew.due(now) {
-            return Some(self.begin_renewal());
-        }
-        self.survey.due(now).then_some((Work::Survey, Action::Survey))
-    }
-
-    fn begin_check_in(&mut self) -> CheckIn {
-        self.sequence += 1;
-        self.surveyed = false;
-        self.hint_in_flight = self.hint.take();
-        CheckIn {
-            sequence: self.sequence,
-            applied: self.applied.map(|(etag, version, _)| (etag, version)),
-            received: self.received,
-            apply_state: self.apply_state,
-            traceparent: self
-                .hint_in_flight
-                .as_ref()
-                .map_or_else(String::new, |hint| hint.traceparent.clone()),
-        }
-    }
-
-    fn wake_up(&self, now: Timestamp, actions: &mut Vec<Action>) {
-        let wishes: &[&Wish] = if self.enrolled.is_some() {
-            &[
-                &self.check_in,
-                &self.apply,
-                &self.report,
-                &self.facts,
-                &self.survey,
-                &self.watch,
-                &self.renew,
-                &self.activate,
-                &self.take_back,
-                &self.confirm,
-            ]
-        } else {
-            &[&self.onboard, &self.survey, &self.take_back]
-        };
-        let hint = self.hint.as_ref().map(|hint| hint.at).filter(|_| self.enrolled.is_some());
-        // What is already due waits for the work under way, and needs no waking.
-        let earliest = wishes.iter().filter_map(|wish| wish.at).chain(hint).filter(|at| *at > now).min();
-        actions.extend(earliest.map(Action::WakeAt));
     }
 }
 

@@ -1,13 +1,20 @@
 //! Bringing settings into force: each security product has an engine that plans what it would write, writes it, and
 //! reads back what stands there.
 
+#[cfg(test)]
+mod tests;
+mod withheld;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use muster_catalog::{Catalogue, Tamper};
 use muster_errors::ErrorCode;
 use muster_types::{SettingId, SettingValue};
 
 use crate::core::message::{Outcome, SettingState, TakenBack};
+
+pub use withheld::with_withheld;
 
 /// Why a setting, or all of them, did not come into force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +67,10 @@ pub trait Engine: Send {
 
     /// Reads anew what stands there.
     fn read_back(&self, ids: &[SettingId]) -> Observed;
+
+    /// Whether the product's tamper protection is on: then it may put back what it guards, and a write that went well says
+    /// nothing. Looked at anew each time.
+    fn tamper_protected(&self) -> bool;
 }
 
 /// Brings a policy into force by the engines at hand: an outcome per setting, in the order given.
@@ -82,6 +93,7 @@ fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue
     let planned = engine.plan(&desired).and_then(|plan| engine.apply(&plan).map(|()| plan.refused));
     let ids: Vec<_> = desired.keys().cloned().collect();
     let mut observed = engine.read_back(&ids);
+    let locked = engine.tamper_protected();
     let failure_of = |id: &SettingId| match &planned {
         Ok(refused) => refused.get(id).cloned(),
         Err(failure) => Some(failure.clone()),
@@ -93,7 +105,24 @@ fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue
             let failure = failure_of(&id);
             verdict(id, desired, observed, failure)
         })
+        .map(|outcome| if locked && is_guarded(&outcome) { kept_by_the_lock(outcome) } else { outcome })
         .collect()
+}
+
+/// Whether tamper protection would explain that a value does not stand there.
+fn is_guarded(outcome: &Outcome) -> bool {
+    let guarded = |setting: &muster_catalog::Setting| setting.tamper_protected != Tamper::No;
+    outcome.reason == Some(ErrorCode::ReadBackDiffers)
+        && Catalogue::builtin().setting(&outcome.id).is_some_and(guarded)
+}
+
+fn kept_by_the_lock(outcome: Outcome) -> Outcome {
+    Outcome {
+        state: SettingState::TamperProtected,
+        reason: Some(ErrorCode::TamperProtected),
+        message: format!("{}; tamper protection is on", outcome.message),
+        ..outcome
+    }
 }
 
 /// Takes back what the engines enforce, but for the settings that are to be kept. `enforced` says what that was, as far as
@@ -156,13 +185,14 @@ fn verdict(
     match failure {
         None => Outcome {
             id,
-            desired,
+            desired: Some(desired),
             observed,
             state: SettingState::Succeeded,
             reason: None,
             message: String::new(),
         },
         Some(Failure { code, message }) => {
+            let desired = Some(desired);
             Outcome { id, desired, observed, state: SettingState::Error, reason: Some(code), message }
         }
     }
@@ -172,7 +202,7 @@ fn no_engine(id: SettingId, desired: SettingValue) -> Outcome {
     let message = format!("no engine on this device handles profile {}", id.profile());
     Outcome {
         id,
-        desired,
+        desired: Some(desired),
         observed: None,
         state: SettingState::NotApplicable,
         reason: Some(ErrorCode::EngineMissing),

@@ -81,7 +81,7 @@ pub fn survey(root: &Path) -> Survey {
         azure_virtual_desktop: None,
         powershell_language_mode: pb::PowershellLanguageMode::Unspecified.into(),
         unified_agent: None,
-        tamper_protection: pb::TamperProtection::Unspecified.into(),
+        tamper_protection: pb::TamperProtection::NotApplicable.into(),
     };
     Survey { facts, gaps }
 }

@@ -13,18 +13,14 @@ use std::time::{Duration, Instant};
 
 use muster_errors::ErrorCode;
 use muster_proto::enroll::v1::DeviceFacts;
-use muster_proto::policy::v1 as policy;
 use muster_types::{Clock as _, Digest, SystemClock, Timestamp};
 use parking_lot::Mutex;
-use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 
 use self::diagnosis::Diagnosis;
-use crate::calls::{self, Enrollment, FactsReport, Onboarding};
+use crate::calls::{self, CheckedIn, Enrollment, FactsReport, Onboarding};
 use crate::config::Config;
-use crate::core::message::{
-    Authority, Document, Input, ManagedBy, Outcome, Reply, Standing, Status, TakenBack,
-};
+use crate::core::message::{Authority, Document, Input, ManagedBy, Outcome, Standing, Status, TakenBack};
 use crate::core::{Core, Memory};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -44,7 +40,7 @@ type Job = Pin<Box<dyn Future<Output = Done> + Send>>;
 /// What a piece of work brought.
 enum Done {
     Onboarded(Box<Onboarding>),
-    CheckedIn(Box<Reply>),
+    CheckedIn(Box<CheckedIn>),
     Applied(Vec<Outcome>),
     Reported(Vec<u8>),
     FactsReported(Box<FactsReport>),
@@ -116,6 +112,7 @@ impl Shell {
                 .applied
                 .as_ref()
                 .and_then(|(etag, version, at)| Some((wire::digest(etag)?, *version, *at))),
+            skew: progress.skew,
         };
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
         let core = Core::new(memory, config.token.is_some(), seed, SystemClock.now());
@@ -334,8 +331,9 @@ async fn optional<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>
 /// The last good policy; one that no trusted key signed any more is forgotten.
 fn last_good(state: &StateDir, enrollment: &Enrollment) -> Result<Option<Document>, Error> {
     let Some(bytes) = state.policy()? else { return Ok(None) };
-    let signed = policy::SignedPolicy::decode(&*bytes).unwrap_or_default();
-    match wire::document(&signed, &enrollment.verifier) {
+    let opened =
+        muster_envelope::decode(&bytes).and_then(|signed| Document::open(&signed, &enrollment.trust));
+    match opened {
         Ok(document) => Ok(Some(document)),
         Err(refusal) => {
             tracing::warn!(code = %refusal.code, "the policy kept from the last run is not obeyed any more");

@@ -5,7 +5,7 @@
 //! | `format` | version of this layout |
 //! | `lock` | held while an agent runs |
 //! | `key.pkcs8` | private key, mode 0600 |
-//! | `enrollment.pb` | the answer to onboarding, with the present certificate and trust bundle |
+//! | `enrollment.pb` | the answer to onboarding, with the present certificate, trust bundle and keys that sign policies |
 //! | `next-key.pkcs8` | private key of the certificate that is being got, mode 0600 |
 //! | `next.pb` | that certificate, got and not used yet |
 //! | `standing.json` | whether the device enforces, stood down, or leaves |
@@ -27,6 +27,7 @@ use muster_errors::ErrorCode;
 use muster_types::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::core::Skew;
 use crate::core::message::{Authority, Standing};
 use crate::error::Error;
 use crate::replace;
@@ -60,6 +61,9 @@ pub struct Progress {
     /// Names the proof of a registration that a service last took.
     #[serde(default)]
     pub proof_digest: Option<Digest>,
+    /// How far the device's clock was from the service's at the last check-in.
+    #[serde(default)]
+    pub skew: Skew,
 }
 
 /// That the device has left.

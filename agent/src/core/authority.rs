@@ -88,14 +88,9 @@ impl Core {
     }
 
     fn obey(&self, now: Timestamp, order: Order) -> Result<Order, Refusal> {
-        let refuse = |message: String| Err(Refusal { code: ErrorCode::OrderRefused, message, etag: None });
-        match &self.enrolled {
-            Some(enrolled) if (order.tenant, order.device) == (enrolled.tenant, enrolled.device) => {}
-            _ => return refuse(format!("the offboarding order names device {}", order.device)),
-        }
-        if order.expires_at <= now {
-            return refuse(format!("the offboarding order expired at {}", order.expires_at));
-        }
+        let refuse = |message: &str| Refusal::new(ErrorCode::OrderRefused, message);
+        let expected = self.expected(now).ok_or_else(|| refuse("this device is not onboarded"))?;
+        order.check(&expected)?;
         Ok(order)
     }
 
@@ -106,7 +101,7 @@ impl Core {
     }
 
     fn leave(&mut self, now: Timestamp, order: Order) {
-        let Order { tenant: _, device: _, expires_at: _, kept, digest } = order;
+        let Order { kept, digest, .. } = order;
         // What was taken back when the device stood down is not brought back to be kept.
         let in_force = self.applied.is_some() || !matches!(self.standing, Standing::StoodDown { .. });
         let kept = if in_force { kept } else { Vec::new() };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use muster_envelope::{Document, Order, Refusal};
 use muster_errors::ErrorCode;
 use muster_types::{DeviceId, Digest, SettingId, SettingValue, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,51 +21,6 @@ pub struct Enrolled {
     pub certificate_expires_at: Timestamp,
     /// When to check in first; `None` for at once.
     pub first_check_in_at: Option<Timestamp>,
-}
-
-/// A signed policy whose signature was verified: what it says, not yet whether this device obeys it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
-    /// The tenant it names.
-    pub tenant: TenantId,
-    /// The device it names.
-    pub device: DeviceId,
-    /// Names what is set.
-    pub etag: Digest,
-    /// Never goes down for a device.
-    pub version: u64,
-    /// From when on it must not be taken any more.
-    pub expires_at: Timestamp,
-    /// What to set, sorted by id.
-    pub settings: Vec<(SettingId, SettingValue)>,
-    /// The envelope as it came, byte for byte.
-    pub signed: Arc<[u8]>,
-}
-
-/// A policy that is not obeyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// `POLICY_…`.
-    pub code: ErrorCode,
-    /// The same for people.
-    pub message: String,
-    /// The etag it claims, as far as it could be read.
-    pub etag: Option<Digest>,
-}
-
-/// An offboarding order whose signature was verified: what it says, not yet whether this device obeys it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// The tenant it names.
-    pub tenant: TenantId,
-    /// The device it names.
-    pub device: DeviceId,
-    /// From when on it must not be obeyed any more.
-    pub expires_at: Timestamp,
-    /// Settings that stay as they are.
-    pub kept: Vec<SettingId>,
-    /// SHA-256 of its payload: names it.
-    pub digest: Digest,
 }
 
 /// What became of what was enforced when it was taken back.
@@ -156,6 +112,12 @@ pub enum SettingState {
     Error,
     /// The device cannot take it.
     NotApplicable,
+    /// Policies want different values: it was withheld.
+    Conflict,
+    /// A waiver exempts the device: it was withheld.
+    Waived,
+    /// Tamper protection keeps another value, or it was withheld because of that.
+    TamperProtected,
 }
 
 /// How one setting came out.
@@ -163,8 +125,8 @@ pub enum SettingState {
 pub struct Outcome {
     /// The setting.
     pub id: SettingId,
-    /// What the policy wants.
-    pub desired: SettingValue,
+    /// What the policy wants; `None` when it was withheld.
+    pub desired: Option<SettingValue>,
     /// What was read back; `None` when nothing could be.
     pub observed: Option<SettingValue>,
     /// Verdict.
@@ -173,6 +135,21 @@ pub struct Outcome {
     pub reason: Option<ErrorCode>,
     /// The same for people; empty when succeeded.
     pub message: String,
+}
+
+impl Outcome {
+    /// Whether what the policy wants is not in force. What was withheld is not wanted.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        match self.state {
+            SettingState::Error => true,
+            SettingState::TamperProtected => self.desired.is_some(),
+            SettingState::Succeeded
+            | SettingState::NotApplicable
+            | SettingState::Conflict
+            | SettingState::Waived => false,
+        }
+    }
 }
 
 /// What the device says of itself to the report service.
@@ -242,6 +219,8 @@ pub struct Reply {
     pub wants_renewal: bool,
     /// What to do besides.
     pub directive: Directive,
+    /// The service's time; `None` when it does not say.
+    pub server_time: Option<Timestamp>,
 }
 
 /// What is under way: at most one at a time.
@@ -267,6 +246,18 @@ pub enum Work {
     TakeBack,
     /// Confirming an offboarding.
     Confirm,
+}
+
+/// How a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// By the server's wish.
+    Ended {
+        /// Watch again at a random moment within this time; `None` when it does not say.
+        reconnect_within: Option<Duration>,
+    },
+    /// By an error.
+    Failed(ErrorCode),
 }
 
 /// What happened.
@@ -310,8 +301,8 @@ pub enum Input {
     },
     /// The watch is open.
     WatchOpened,
-    /// The watch ended: by the server's wish (`None`), or by an error.
-    WatchClosed(Option<ErrorCode>),
+    /// The watch ended.
+    WatchClosed(Closed),
     /// The check-in was answered.
     CheckedIn(Reply),
     /// The policy was applied and read back; one outcome per setting, sorted by id.

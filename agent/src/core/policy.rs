@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use muster_envelope::Expected;
 use muster_errors::ErrorCode;
-use muster_types::{Timestamp, setting};
+use muster_types::Timestamp;
 
 use super::Core;
-use super::message::{ApplyState, Document, Outcome, Refusal, SettingState, Status};
+use super::clock::SKEW_MAX;
+use super::message::{ApplyState, Document, Outcome, Refusal, Status};
 use super::wish::Wish;
 
 impl Core {
@@ -27,29 +29,25 @@ impl Core {
 
     /// Whether this device obeys a policy whose signature is good.
     fn admit(&self, now: Timestamp, policy: Document) -> Result<Document, Refusal> {
-        let refuse = |code, message: String| Err(Refusal { code, message, etag: Some(policy.etag) });
-        let Some(enrolled) = &self.enrolled else {
-            return refuse(ErrorCode::PolicyWrongDevice, "this device is not onboarded".to_owned());
+        let unknown = || Refusal {
+            code: ErrorCode::PolicyWrongDevice,
+            message: "this device is not onboarded".to_owned(),
+            etag: Some(policy.etag),
         };
-        if (policy.tenant, policy.device) != (enrolled.tenant, enrolled.device) {
-            let message = format!("it names device {}, and this is {}", policy.device, enrolled.device);
-            return refuse(ErrorCode::PolicyWrongDevice, message);
-        }
-        if policy.expires_at <= now {
-            return refuse(ErrorCode::PolicyExpired, format!("it expired at {}", policy.expires_at));
-        }
-        if let Some(good) = &self.last_good
-            && (policy.version < good.version || (policy.version == good.version && policy.etag != good.etag))
-        {
-            let message =
-                format!("its version is {}, and version {} came before", policy.version, good.version);
-            return refuse(ErrorCode::PolicyRolledBack, message);
-        }
-        if setting::etag(policy.settings.iter().map(|(id, value)| (id, value))) != policy.etag {
-            let message = "its etag does not belong to its settings".to_owned();
-            return refuse(ErrorCode::PolicyMalformed, message);
-        }
+        policy.check(&self.expected(now).ok_or_else(unknown)?)?;
         Ok(policy)
+    }
+
+    /// What an envelope must fit to be obeyed; `None` when the device is not onboarded.
+    pub(super) fn expected(&self, now: Timestamp) -> Option<Expected> {
+        let enrolled = self.enrolled.as_ref()?;
+        Some(Expected {
+            tenant: enrolled.tenant,
+            device: enrolled.device,
+            last: self.last_good.as_ref().map(|good| (good.version, good.etag)),
+            now: self.skew.service(now),
+            skew: SKEW_MAX,
+        })
     }
 
     pub(super) fn not_modified(&mut self, now: Timestamp) {
@@ -85,7 +83,7 @@ impl Core {
 
     pub(super) fn policy_applied(&mut self, now: Timestamp, outcomes: Vec<Outcome>) {
         let Some(policy) = self.last_good.clone() else { return };
-        let failed = outcomes.iter().find(|outcome| outcome.state == SettingState::Error);
+        let failed = outcomes.iter().find(|outcome| outcome.failed());
         let in_force_since = match self.applied {
             Some((etag, version, since)) if (etag, version) == (policy.etag, policy.version) => since,
             _ => now,

@@ -1,11 +1,13 @@
 mod authority;
+mod clock;
 mod trust;
 
 use proptest::prelude::*;
 
 use muster_types::{DeviceId, SettingId, SettingValue, TenantId, setting};
 
-use super::message::{Directive, Outcome, Refusal, SettingState};
+use super::failure::RE_ENROL_AFTER;
+use super::message::{CheckIn, Closed, Directive, Outcome, Refusal, SettingState};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
@@ -34,8 +36,11 @@ fn policy(version: u64, value: i64) -> Document {
         device: device(1),
         etag: setting::etag(settings.iter().map(|(id, value)| (id, value))),
         version,
+        issued_at: NOW,
         expires_at: NOW.plus(30 * DAY),
         settings,
+        withheld: Vec::new(),
+        key_id: "0123456789abcdef".into(),
         signed: Arc::from([]),
     }
 }
@@ -57,6 +62,7 @@ fn answer() -> Reply {
         wants_report: false,
         wants_renewal: false,
         directive: Directive::None,
+        server_time: None,
     }
 }
 
@@ -73,7 +79,7 @@ fn give(core: &mut Core, now: Timestamp, input: Input) -> Vec<Action> {
 fn outcomes(policy: &Document, state: SettingState) -> Input {
     let of = |(id, value): &(SettingId, SettingValue)| Outcome {
         id: id.clone(),
-        desired: value.clone(),
+        desired: Some(value.clone()),
         observed: Some(value.clone()),
         state,
         reason: (state == SettingState::Error).then_some(ErrorCode::ApplyFailed),
@@ -215,7 +221,7 @@ fn a_policy_that_must_not_be_obeyed_is_refused_and_the_last_good_one_stays() {
         (Ok(policy(2, 9)), ErrorCode::PolicyRolledBack),
         (Ok(policy(3, 9)), ErrorCode::PolicyRolledBack),
         (Ok(Document { expires_at: NOW, ..good.clone() }), ErrorCode::PolicyExpired),
-        (Ok(Document { etag: [7; 32], ..good }), ErrorCode::PolicyMalformed),
+        (Ok(Document { issued_at: NOW.plus(2 * NEXT), ..good }), ErrorCode::PolicyNotYetValid),
         (Err(unsigned), ErrorCode::PolicyUnsigned),
     ];
     for (policy, code) in cases {
@@ -341,11 +347,36 @@ fn a_token_that_is_no_good_stops_the_agent() {
 fn the_watch_comes_back() {
     let (mut core, _) = in_force();
     give(&mut core, NOW, Input::WatchOpened);
-    for ended in [None, Some(ErrorCode::ServerUnreachable)] {
+    for ended in [Closed::Ended { reconnect_within: None }, Closed::Failed(ErrorCode::ServerUnreachable)] {
         give(&mut core, NOW, Input::WatchClosed(ended));
         let actions = work(give(&mut core, NOW.plus(Duration::from_secs(1)), Input::Tick));
         assert!(matches!(actions[..], [Action::OpenWatch { applied: Some(_) }]), "{actions:?}");
     }
+}
+
+#[test]
+fn a_watch_that_the_server_ends_comes_back_within_its_time_and_asks_for_nothing() {
+    let within = Duration::from_secs(600);
+    let reopened_after = |seed| {
+        let memory = Memory { enrolled: Some(enrolled()), ..Memory::default() };
+        let mut core = Core::new(memory, true, seed, NOW);
+        give(&mut core, NOW, Input::Tick);
+        give(&mut core, NOW, reply(None));
+        give(&mut core, NOW, Input::WatchOpened);
+        let ended = Input::WatchClosed(Closed::Ended { reconnect_within: Some(within) });
+        let mut actions = give(&mut core, NOW, ended);
+        let mut now = NOW;
+        while !actions.iter().any(|action| matches!(action, Action::OpenWatch { .. })) {
+            assert_eq!(check_in(&actions), None);
+            let Some(Action::WakeAt(at)) = actions.pop() else { panic!("it sleeps for ever") };
+            now = at;
+            actions = give(&mut core, now, Input::Tick);
+        }
+        now.since(NOW)
+    };
+    let mut moments: Vec<_> = (0..20).map(reopened_after).collect();
+    moments.sort();
+    assert!(moments[0] < within / 4 && moments[19] > within / 2 && moments[19] <= within, "{moments:?}");
 }
 
 #[derive(Debug, Clone)]
@@ -458,7 +489,11 @@ proptest! {
                 Step::RollBack => world.rolled_back = true,
                 Step::Answer(well) => world.answer(well)?,
                 Step::WatchEnds(well) => {
-                    world.give(Input::WatchClosed((!well).then_some(ErrorCode::ServerUnreachable)))?;
+                    let within = Some(Duration::from_secs(1));
+                    world.give(Input::WatchClosed(match well {
+                        true => Closed::Ended { reconnect_within: within },
+                        false => Closed::Failed(ErrorCode::ServerUnreachable),
+                    }))?;
                 }
             }
         }

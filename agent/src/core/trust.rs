@@ -41,8 +41,8 @@ impl Core {
         self.check_in = Wish::at(enrolled.first_check_in_at.unwrap_or(now).max(now));
         self.watch = Wish::at(now);
         self.survey = Wish::default();
-        self.renew = Wish::at(renewal(&enrolled, &mut self.jitter));
         self.enrolled = Some(enrolled);
+        self.plan_renewal(now);
         if self.last_good.is_some() && matches!(self.standing, Standing::Enforcing | Standing::Quarantined) {
             self.apply.by(now);
         }
@@ -112,9 +112,7 @@ impl Core {
         if proof && self.proof == Proof::Untried {
             // Not shown again before it is another one; the certificate is renewed without it in its time.
             self.proof = Proof::Settled;
-            if let Some(enrolled) = &self.enrolled {
-                self.renew = Wish::at(renewal(enrolled, &mut self.jitter).max(now));
-            }
+            self.plan_renewal(now);
             return;
         }
         let pause = self.renew.backoff.pause(&mut self.jitter, slow);
@@ -142,7 +140,7 @@ impl Core {
     /// The service does not take the present certificate. Tells whether there is a new one to go on with: the answer to
     /// its activation may have been lost.
     pub(super) fn go_on_with_next(&mut self, now: Timestamp) -> bool {
-        let usable = self.next.is_some_and(|expires_at| expires_at > now);
+        let usable = self.next_is_good(now);
         if usable {
             self.activate.by(now);
         }
@@ -186,8 +184,7 @@ impl Core {
 
     /// What to do about a certificate that is over.
     pub(super) fn look_at_expiry(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let expired = self.enrolled.as_ref().is_some_and(|enrolled| enrolled.certificate_expires_at <= now);
-        if !expired || self.work.is_some() {
+        if !self.is_expired(now) || self.work.is_some() {
             return;
         }
         if let Standing::Offboarding(offboarding) = &self.standing {
@@ -197,7 +194,7 @@ impl Core {
             }
             return;
         }
-        if self.next.is_some_and(|expires_at| expires_at > now) {
+        if self.next_is_good(now) {
             // Its activation is tried at a pace of its own.
             return;
         }
@@ -210,8 +207,24 @@ impl Core {
 
     /// Whether nothing but the new certificate is good any more.
     pub(super) fn only_next_is_good(&self, now: Timestamp) -> bool {
-        self.next.is_some()
-            && self.enrolled.as_ref().is_some_and(|enrolled| enrolled.certificate_expires_at <= now)
+        self.next.is_some() && self.is_expired(now)
+    }
+
+    fn is_expired(&self, now: Timestamp) -> bool {
+        let expires_at = self.enrolled.as_ref().map(|enrolled| enrolled.certificate_expires_at);
+        expires_at.is_some_and(|at| self.is_surely_past(now, at))
+    }
+
+    fn next_is_good(&self, now: Timestamp) -> bool {
+        self.next.is_some_and(|expires_at| !self.is_surely_past(now, expires_at))
+    }
+
+    /// The certificate is renewed at half its life, by the service's time.
+    pub(super) fn plan_renewal(&mut self, now: Timestamp) {
+        if let Some(enrolled) = &self.enrolled {
+            let at = renewal(enrolled, &mut self.jitter);
+            self.renew = Wish::at(self.skew.device(at).max(now));
+        }
     }
 
     /// When the certificate is renewed.

@@ -183,6 +183,11 @@ impl Engine for Mdatp {
         };
         ids.iter().map(|id| (id.clone(), observe(id))).collect()
     }
+
+    /// There is none on Linux.
+    fn tamper_protected(&self) -> bool {
+        false
+    }
 }
 
 /// Removes objects that were made for keys that are gone; the deepest first.

@@ -1,34 +1,32 @@
 //! What a piece of work brought, kept and turned into the core's words.
 
+use std::time::Duration;
+
 use muster_errors::ErrorCode;
-use muster_types::{Clock as _, SystemClock};
+use muster_proto::enroll::v1::PolicyVerificationKey;
+use muster_types::{Clock as _, EnrollmentCode, SystemClock, Timestamp};
 use prost::Message as _;
 
 use super::{Done, Shell, tolerant};
-use crate::calls::{Admission, Enrollment, FactsReport, Onboarding};
-use crate::core::message::{Authority, Input, ManagedBy, Work};
+use crate::calls::{Admission, CheckedIn, Enrollment, FactsReport, Onboarding};
+use crate::core::message::{Authority, Directive, Input, ManagedBy, Work};
+use crate::core::{SKEW_MAX, Skew};
 use crate::error::Error;
 use crate::state::Progress;
 use crate::troubles::Trouble;
+use crate::wire;
 
 /// Enrollment code of a device that is managed as it should be.
 pub(super) const ENROLLED: &str = "ENROLLED";
+/// What is known of the device's clock is kept anew when it is off by this much more or less.
+const SKEW_NEWS: Duration = Duration::from_secs(60);
 
 impl Shell {
     /// Takes in what a piece of work brought.
     pub(super) fn settle(&mut self, done: Done) -> Result<Input, Error> {
         let input = match done {
             Done::Onboarded(onboarding) => self.onboarded(*onboarding)?,
-            Done::CheckedIn(reply) => {
-                self.checked_in = true;
-                if let Some(Err(refusal)) = &reply.policy {
-                    self.problem = Some((refusal.code, refusal.message.clone()));
-                }
-                if let crate::core::message::Directive::Decommission(Err(refusal)) = &reply.directive {
-                    self.problem = Some((refusal.code, refusal.message.clone()));
-                }
-                Input::CheckedIn(*reply)
-            }
+            Done::CheckedIn(checked_in) => self.checked_in(*checked_in)?,
             Done::Applied(outcomes) => {
                 for failed in outcomes.iter().filter(|outcome| !outcome.message.is_empty()) {
                     tracing::warn!(setting = %failed.id, problem = failed.message, "a setting is not in force");
@@ -98,6 +96,55 @@ impl Shell {
         Ok(input)
     }
 
+    fn checked_in(&mut self, checked_in: CheckedIn) -> Result<Input, Error> {
+        let CheckedIn { reply, policy_keys } = checked_in;
+        self.checked_in = true;
+        if !policy_keys.is_empty() {
+            self.learn(policy_keys)?;
+        }
+        if let Some(server_time) = reply.server_time {
+            self.compare_clocks(server_time)?;
+        }
+        let policy = reply.policy.as_ref().and_then(|policy| policy.as_ref().err());
+        let order = match &reply.directive {
+            Directive::Decommission(Err(refusal)) => Some(refusal),
+            Directive::Decommission(Ok(_))
+            | Directive::None
+            | Directive::StandDown { .. }
+            | Directive::Quarantine => None,
+        };
+        if let Some(refusal) = order.or(policy) {
+            self.problem = Some((refusal.code, refusal.message.clone()));
+        }
+        Ok(Input::CheckedIn(reply))
+    }
+
+    /// Believes other keys from now on. Kept before a policy that they signed.
+    fn learn(&mut self, policy_keys: Vec<PolicyVerificationKey>) -> Result<(), Error> {
+        let Some(enrollment) = &mut self.enrollment else { return Ok(()) };
+        enrollment.trust = wire::trust(&policy_keys);
+        enrollment.response.policy_keys = policy_keys;
+        let ids: Vec<_> = enrollment.trust.keys().map(|(id, _)| id.to_owned()).collect();
+        tracing::info!(keys = ids.join(", "), "the keys that sign policies changed");
+        self.state.keep_told(&enrollment.response)
+    }
+
+    /// Notes a clock that is wrong; one that stays wrong is told once.
+    fn compare_clocks(&mut self, server_time: Timestamp) -> Result<(), Error> {
+        let now = SystemClock.now();
+        let (skew, before) = (Skew::between(now, server_time), self.progress.skew);
+        if !skew.differs(before, SKEW_NEWS) {
+            return Ok(());
+        }
+        if skew.is_trouble() && skew.differs(before, SKEW_MAX) {
+            tracing::warn!("{}: policies are judged by the server's", skew.words());
+            self.troubles.note(now, EnrollmentCode::Clock, &skew.words());
+            tolerant(self.state.keep_troubles(&self.troubles))?;
+        }
+        self.progress.skew = skew;
+        self.keep_progress()
+    }
+
     fn facts_reported(&mut self, reported: FactsReport) -> Result<Input, Error> {
         let FactsReport { digest, authority, facts, troubles } = reported;
         self.told(&troubles)?;
@@ -117,6 +164,7 @@ impl Shell {
             self.progress = Progress {
                 authority: self.progress.authority.take(),
                 proof_digest: self.progress.proof_digest,
+                skew: self.progress.skew,
                 ..Progress::default()
             };
             self.keep_progress()?;

@@ -15,8 +15,8 @@ use tracing::Instrument as _;
 
 use super::{Done, Shell};
 use crate::calls::{self, Enrollment, Session};
-use crate::core::message::{Action, Document, Input, Standing};
-use crate::engine::{Engine, enforce, take_back};
+use crate::core::message::{Action, Closed, Document, Input, Standing};
+use crate::engine::{Engine, enforce, take_back, with_withheld};
 use crate::error::Error;
 use crate::state::{Offboarded, Progress, StateDir};
 use crate::wire;
@@ -89,7 +89,7 @@ impl Shell {
                 let session = self.session();
                 self.with_enrollment("check in", &check_in.traceparent.clone(), |enrollment| async {
                     let reply = calls::check_in(enrollment, check_in, session).await;
-                    reply.map_or_else(Done::from, |reply| Done::CheckedIn(Box::new(reply)))
+                    reply.map_or_else(Done::from, |checked_in| Done::CheckedIn(Box::new(checked_in)))
                 });
             }
             Action::Report { status, traceparent } => {
@@ -207,7 +207,8 @@ async fn apply(state: Arc<StateDir>, engines: Engines, policy: Arc<Document>) ->
     let work = move || {
         // Kept first: a version that was ever in force must never be undercut.
         state.keep_policy(&policy.signed)?;
-        Ok::<_, Error>(enforce(&mut engines.lock(), &policy.settings))
+        let outcomes = enforce(&mut engines.lock(), &policy.settings);
+        Ok::<_, Error>(with_withheld(outcomes, &policy.withheld))
     };
     match off_the_loop(work).await {
         Some(Ok(outcomes)) => Done::Applied(outcomes),
@@ -241,20 +242,25 @@ async fn follow(enrollment: Enrollment, applied_etag: Vec<u8>, inputs: mpsc::Sen
         Ok(response) => response.into_inner(),
         Err(status) => {
             let code = Fault::from_status(&status).code;
-            drop(inputs.send(Input::WatchClosed(Some(code))).await);
+            drop(inputs.send(Input::WatchClosed(Closed::Failed(code))).await);
             return;
         }
     };
     drop(inputs.send(Input::WatchOpened).await);
+    // Once the service said that it ends the stream, how it ends is no matter.
+    let mut ending = None;
     let end = loop {
         match hints.message().await {
-            Ok(Some(policy::WatchResponse { etag, spread, traceparent, reconnect_within: _ })) => {
+            Ok(Some(policy::WatchResponse { reconnect_within: Some(within), .. })) => {
+                ending = Some(convert::span(within));
+            }
+            Ok(Some(policy::WatchResponse { etag, spread, traceparent, reconnect_within: None })) => {
                 let spread = spread.map(convert::span).unwrap_or_default();
                 let hint = Input::Hint { etag: wire::digest(&etag), spread, traceparent };
                 drop(inputs.send(hint).await);
             }
-            Ok(None) => break None,
-            Err(status) => break Some(Fault::from_status(&status).code),
+            Err(status) if ending.is_none() => break Closed::Failed(Fault::from_status(&status).code),
+            Ok(None) | Err(_) => break Closed::Ended { reconnect_within: ending },
         }
     };
     drop(inputs.send(Input::WatchClosed(end)).await);

@@ -163,6 +163,14 @@ impl StateDir {
         self.remove(NEXT)
     }
 
+    /// Keeps what the services told since of what they answered to onboarding. The certificate must be the present one.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn keep_told(&self, response: &OnboardResponse) -> Result<(), Error> {
+        write(&self.dir.join(ENROLLMENT), &response.encode_to_vec())
+    }
+
     /// Makes a new key for the next onboarding: the present certificate is of no use without the old one.
     ///
     /// # Errors

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use muster_agent::{Config, Snapshot};
+use muster_envelope::{ORDER_PAYLOAD_TYPE, POLICY_PAYLOAD_TYPE, Trust};
 use muster_errors::{ErrorCode, Fault};
-use muster_pki::{InitOptions, LocalTrust, SpiffeId, csr, tls};
+use muster_pki::{InitOptions, LocalTrust, PolicySignature, SpiffeId, csr, tls};
 use muster_proto::convert;
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::enroll::v1::device_enrollment_service_server as enroll_server;
@@ -17,7 +18,10 @@ use muster_proto::policy::v1 as policy;
 use muster_proto::policy::v1::device_policy_service_server as policy_server;
 use muster_proto::report::v1 as report;
 use muster_proto::report::v1::device_report_service_server as report_server;
-use muster_types::{Clock as _, DeviceId, Service, SettingId, SettingValue, SystemClock, TenantId, setting};
+use muster_types::{
+    Clock as _, DeviceId, Service, SettingId, SettingValue, SystemClock, TenantId, Timestamp, WithheldReason,
+    setting,
+};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -27,8 +31,6 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{ReceiverStream, WatchStream};
 use tonic::{Request, Response, Status};
 
-const PAYLOAD_TYPE: &str = "application/vnd.muster.policy.v1+protobuf";
-const ORDER_PAYLOAD_TYPE: &str = "application/vnd.muster.offboarding.v1+protobuf";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -52,6 +54,12 @@ pub(crate) struct Script {
     pub(crate) lose_confirmation: bool,
     /// Certificates that are refused.
     pub(crate) revoked: Vec<Vec<u8>>,
+    /// How far the services' clock is ahead.
+    pub(crate) ahead: Duration,
+    /// Ends the next watch right after it was opened; the device is to watch again within that time.
+    pub(crate) end_watch: Option<Duration>,
+    /// What policies carry and the device does not get.
+    pub(crate) withheld: Vec<(&'static str, WithheldReason)>,
     pub(crate) heard: Vec<&'static str>,
     pub(crate) onboardings: Vec<enroll::OnboardRequest>,
     pub(crate) facts: Vec<enroll::ReportFactsRequest>,
@@ -68,6 +76,14 @@ pub(crate) struct Server {
     script: Arc<Mutex<Script>>,
 }
 
+fn messages(trust: &Trust) -> Vec<enroll::PolicyVerificationKey> {
+    let message = |(id, key): (&str, &[u8; 32])| enroll::PolicyVerificationKey {
+        key_id: id.to_owned(),
+        ed25519_public_key: key.to_vec(),
+    };
+    trust.keys().map(message).collect()
+}
+
 pub(crate) fn device(n: u8) -> DeviceId {
     DeviceId::from_slice(&[n; 16]).unwrap()
 }
@@ -77,40 +93,60 @@ impl Server {
         self.script.lock().unwrap()
     }
 
+    /// The folder of keys as it is now.
+    fn trust(&self) -> LocalTrust {
+        self.trust.reload().unwrap()
+    }
+
+    /// What time the services have.
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.script().ahead)
+    }
+
     /// Publishes the next policy, so that the device checks in.
     pub(crate) fn poke(&self) {
         self.threads.send_modify(|threads| *threads += 1);
     }
 
     fn seal(&self, payload_type: &str, payload: Vec<u8>) -> policy::SignedPolicy {
-        let signer = self.trust.policy_signer().unwrap();
-        let signature = policy::Signature {
-            key_id: signer.key_id().into(),
-            signature: signer.sign(payload_type, &payload),
-        };
-        policy::SignedPolicy {
-            payload_type: payload_type.into(),
-            payload: payload.into(),
-            signatures: vec![signature],
-        }
+        let trust = self.trust();
+        let signatures = trust.policy_signer().unwrap().sign(payload_type, &payload).into_iter();
+        let signatures = signatures
+            .map(|PolicySignature { key_id, signature }| policy::Signature { key_id, signature })
+            .collect();
+        policy::SignedPolicy { payload_type: payload_type.into(), payload: payload.into(), signatures }
     }
 
     fn policy(&self) -> (Vec<u8>, policy::SignedPolicy) {
         let value = *self.threads.borrow();
         let id: SettingId = "linux-antivirus/maximum_on_demand_scan_threads".parse().unwrap();
-        let etag = setting::etag([(&id, &SettingValue::Integer(value))]).to_vec();
-        let now = SystemClock.now();
+        let now = self.now();
+        let script = self.script();
+        let withheld: Vec<(SettingId, _)> =
+            script.withheld.iter().map(|(id, reason)| (id.parse().unwrap(), *reason)).collect();
+        let etag = setting::etag_of_result(
+            [(&id, &SettingValue::Integer(value))],
+            withheld.iter().map(|(id, reason)| (id, *reason)),
+        );
+        let etag = etag.to_vec();
         let document = policy::PolicyDocument {
             tenant: "default".into(),
-            device_id: device(self.script().device).as_bytes().to_vec(),
+            device_id: device(script.device).as_bytes().to_vec(),
             etag: etag.clone(),
             version: u64::try_from(value).unwrap(),
             issue_time: Some(convert::timestamp(now)),
             expire_time: Some(convert::timestamp(now.plus(DAY))),
             settings: vec![(id, SettingValue::Integer(value)).into()],
-            ..Default::default()
+            withheld: withheld
+                .into_iter()
+                .map(|(id, reason)| policy::Withheld {
+                    id: id.to_string(),
+                    reason: policy::WithheldReason::from(reason).into(),
+                })
+                .collect(),
         };
-        (etag, self.seal(PAYLOAD_TYPE, document.encode_to_vec()))
+        drop(script);
+        (etag, self.seal(POLICY_PAYLOAD_TYPE, document.encode_to_vec()))
     }
 
     fn order(&self) -> policy::SignedPolicy {
@@ -121,7 +157,7 @@ impl Server {
         let order = policy::OffboardingOrder {
             tenant: "default".into(),
             device_id: device(device_number).as_bytes().to_vec(),
-            issue_time: None,
+            issue_time: Some(convert::timestamp(SystemClock.now())),
             expire_time: Some(convert::timestamp(SystemClock.now().plus(DAY))),
             kept_settings,
         };
@@ -170,15 +206,11 @@ impl enroll_server::DeviceEnrollmentService for Server {
             return Err(fault.into());
         }
         let (device, certificate_der) = self.issue(&request.csr_der);
-        let key = self.trust.policy_signer().unwrap();
         Ok(Response::new(enroll::OnboardResponse {
             device,
             certificate_chain_der: vec![certificate_der],
             trust_bundle_der: self.trust.ca_certs().iter().map(|der| der.to_vec()).collect(),
-            policy_keys: vec![enroll::PolicyVerificationKey {
-                key_id: key.key_id().into(),
-                ed25519_public_key: key.public_key().to_vec(),
-            }],
+            policy_keys: messages(self.trust().policy_trust()),
             endpoints: Some(enroll::Endpoints {
                 enroll: self.url.clone(),
                 identity: self.url.clone(),
@@ -273,11 +305,16 @@ impl policy_server::DevicePolicyService for Server {
         let caller = self.caller(&request)?;
         let request = request.into_inner();
         let ((etag, signed), order) = (self.policy(), self.order());
+        let (trust, now) = (self.trust(), self.now());
+        let believed = trust.policy_trust();
+        let learns = request.policy_keys_digest != believed.digest();
         let mut script = self.script();
         script.heard.push("check in");
         script.check_ins.push((request.clone(), caller));
         let not_modified = policy::check_in_response::Outcome::NotModified(policy::NotModified {});
-        let outcome = if request.applied_etag == etag || script.directive != policy::Directive::Unspecified {
+        let outcome = if (request.applied_etag == etag && !learns)
+            || script.directive != policy::Directive::Unspecified
+        {
             not_modified
         } else {
             policy::check_in_response::Outcome::Policy(signed)
@@ -290,7 +327,8 @@ impl policy_server::DevicePolicyService for Server {
             directive: script.directive.into(),
             directive_code: script.directive_code.into(),
             offboarding_order: offboards.then_some(order),
-            ..Default::default()
+            server_time: Some(convert::timestamp(now)),
+            policy_keys: if learns { messages(believed) } else { Vec::new() },
         }))
     }
 
@@ -301,6 +339,18 @@ impl policy_server::DevicePolicyService for Server {
         request: Request<policy::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         self.caller(&request)?;
+        let ending = {
+            let mut script = self.script();
+            script.heard.push("watch");
+            script.end_watch.take()
+        };
+        if let Some(within) = ending {
+            let last = policy::WatchResponse {
+                reconnect_within: Some(convert::duration(within)),
+                ..policy::WatchResponse::default()
+            };
+            return Ok(Response::new(Box::pin(tokio_stream::once(Ok(last)))));
+        }
         let server = self.clone();
         let hints = WatchStream::new(self.threads.subscribe()).map(move |_| {
             Ok(policy::WatchResponse { etag: server.policy().0, ..policy::WatchResponse::default() })
@@ -379,7 +429,7 @@ pub(crate) async fn reaches(
 }
 
 pub(crate) fn reported(seen: &Snapshot, value: i64) -> bool {
-    matches!(&seen.last_report[..], [one] if one.observed == Some(SettingValue::Integer(value)))
+    matches!(&seen.last_report[..], [one, ..] if one.observed == Some(SettingValue::Integer(value)))
 }
 
 /// Waits for a future that must not take for ever.

@@ -3,6 +3,7 @@
 mod admin;
 mod convert;
 mod device;
+mod keys;
 
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use muster_runtime::{TaskGroup, caller, position, request};
 use muster_types::{Clock, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Status};
+
+pub use keys::PolicyKeys;
 
 use crate::attendance::Attendance;
 use crate::commands::{Asked, Commands};
@@ -42,6 +45,8 @@ pub struct Grpc {
     pub watches: Watches,
     /// What signs policies.
     pub signer: Arc<PolicySigner>,
+    /// What verifies them.
+    pub policy_keys: PolicyKeys,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Tells streams when the process stops.

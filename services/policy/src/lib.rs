@@ -38,7 +38,7 @@ pub use error::Error;
 
 use attendance::{Attendance, Presence};
 use commands::Commands;
-use grpc::Grpc;
+use grpc::{Grpc, PolicyKeys};
 use metrics::PolicyMetrics;
 use projection::Fleet;
 use queries::Queries;
@@ -91,6 +91,7 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         attendance,
         watches,
         signer,
+        policy_keys: PolicyKeys::new(deps.trust.policy_trust()),
         clock,
         tasks: deps.tasks.clone(),
         metrics,

@@ -18,7 +18,9 @@ fn order() -> Order {
     Order {
         tenant: TenantId::DEFAULT,
         device: device(1),
+        issued_at: NOW,
         expires_at: NOW.plus(7 * DAY),
+        key_id: "0123456789abcdef".into(),
         kept: vec!["linux-antivirus/scan_archives".parse().unwrap()],
         digest: [5; 32],
     }

@@ -127,10 +127,13 @@ fn a_revoked_certificate_onboards_again_with_a_new_key_or_stops() {
 fn a_watch_that_is_refused_for_ended_trust_is_looked_into_at_once() {
     for code in [ErrorCode::CertificateRevoked, ErrorCode::DeviceDeleted] {
         let (mut core, _) = in_force();
-        assert!(check_in(&give(&mut core, NOW, Input::WatchClosed(Some(code)))).is_some(), "{code}");
+        assert!(
+            check_in(&give(&mut core, NOW, Input::WatchClosed(Closed::Failed(code)))).is_some(),
+            "{code}"
+        );
     }
     let (mut core, _) = in_force();
-    let lost = Input::WatchClosed(Some(ErrorCode::ServerUnreachable));
+    let lost = Input::WatchClosed(Closed::Failed(ErrorCode::ServerUnreachable));
     assert_eq!(work(give(&mut core, NOW, lost)), []);
 }
 

@@ -3597,6 +3597,10 @@ pub struct CheckInRequest {
     /// that take turns are two machines.
     #[prost(bytes = "vec", tag = "9")]
     pub boot_id: ::prost::alloc::vec::Vec<u8>,
+    /// Names the keys whose signatures the device believes: SHA-256 over the public keys, sorted. Empty when the device does
+    /// not take others than it got at onboarding.
+    #[prost(bytes = "vec", tag = "10")]
+    pub policy_keys_digest: ::prost::alloc::vec::Vec<u8>,
 }
 /// What a device should have.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3619,6 +3623,12 @@ pub struct CheckInResponse {
     /// The service's time: a device whose clock is wrong goes by it, for the connection is authentic.
     #[prost(message, optional, tag = "8")]
     pub server_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Keys that sign policies from now on, instead of those the device believed; what else is in the answer is signed by
+    /// one of them. Empty when the device believes them already. The connection makes them authentic.
+    #[prost(message, repeated, tag = "9")]
+    pub policy_keys: ::prost::alloc::vec::Vec<
+        super::super::enroll::v1::PolicyVerificationKey,
+    >,
     /// Whether something changed for the device.
     #[prost(oneof = "check_in_response::Outcome", tags = "1, 2")]
     pub outcome: ::core::option::Option<check_in_response::Outcome>,

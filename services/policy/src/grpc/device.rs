@@ -115,8 +115,12 @@ impl DevicePolicyService for Grpc {
             apply_state,
             applied_version,
             boot_id,
+            policy_keys_digest,
         } = request;
-        let has = Has { etag: &applied_etag, facts_digest: &facts_digest, now };
+        let policy_keys = self.policy_keys.news(&policy_keys_digest);
+        // One who learns other keys gets the policy anew, by them.
+        let etag: &[u8] = if policy_keys.is_empty() { &applied_etag } else { &[] };
+        let has = Has { etag, facts_digest: &facts_digest, now };
         let Answer { outcome, directive, facts_wanted, ordinal } =
             self.answer(device, has).await.map_err(status)?;
         if let Some(ordinal) = ordinal {
@@ -133,6 +137,7 @@ impl DevicePolicyService for Grpc {
             directive: told.into(),
             directive_code: code.map_or_else(String::new, |code| code.as_str().to_owned()),
             offboarding_order: self.order(device, &directive, now),
+            policy_keys,
         }))
     }
 
