@@ -125,7 +125,9 @@ impl LocalTrust {
         }
         let folder = Rotating::open(self.dir())?;
         let signs_first = self.policy_signer().map(|signer| signer.public_key());
-        if Trust::new(folder.believed()) != *self.policy_trust() || signs_first != Some(folder.signing) {
+        if Trust::new(folder.believed()).digest() != self.policy_trust().digest()
+            || signs_first != Some(folder.signing)
+        {
             // A step was made since this was opened: it is the next start that has it.
             return Ok(());
         }
