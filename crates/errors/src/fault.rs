@@ -60,6 +60,20 @@ impl Fault {
             .with_field(field, description)
     }
 
+    /// The same, seen from a request of which the faulty one is a part: its fields are those of the part at `path`.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        for violation in &mut self.fields {
+            violation.field = format!("{path}.{}", violation.field);
+        }
+        if self.fields.is_empty() {
+            let description = self.message.clone();
+            self.fields.push(FieldViolation { field: path.to_owned(), description });
+        }
+        self.message = format!("{path}: {}", self.message);
+        self
+    }
+
     /// Reads the fault out of a status that came over the wire; a status of another origin is mapped by its gRPC code.
     #[must_use]
     pub fn from_status(status: &Status) -> Self {
@@ -138,6 +152,16 @@ mod tests {
             assert_eq!(status.code(), code.status());
             assert_eq!(Fault::from_status(&status), fault);
         }
+    }
+
+    #[test]
+    fn a_fault_of_a_part_names_its_place_in_the_whole() {
+        let fault = Fault::invalid_field("policy.name", "must be set").within("changes[3].update_policy");
+        assert_eq!(fault.message, "changes[3].update_policy: policy.name: must be set");
+        assert_eq!(fault.fields[0].field, "changes[3].update_policy.policy.name");
+        let fault = Fault::new(ErrorCode::PolicyUnknown, "no such policy").within("changes[0]");
+        assert_eq!(fault.fields[0].field, "changes[0]");
+        assert_eq!(fault.code, ErrorCode::PolicyUnknown);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use muster_errors::Fault;
 use muster_types::id::InvalidId;
 use muster_types::name::InvalidResourceName;
 use muster_types::{
-    DeviceId, DirectoryDeviceId, GroupId, PolicyId, RequestId, ResourceName, TenantId, TokenId, TrustAnchorId,
+    DeviceId, DirectoryDeviceId, GroupId, PolicyId, RequestId, ResourceName, TenantId, TokenId,
+    TrustAnchorId, WaiverId,
 };
 
 /// Most rows of a page.
@@ -78,6 +79,17 @@ pub fn policy(served: TenantId, field: &str, text: &str) -> Result<PolicyId, Fau
         return Err(Fault::invalid_field(field, "expected tenants/{tenant}/policies/{policy}"));
     };
     Ok(policy)
+}
+
+/// The waiver that a field names.
+///
+/// # Errors
+/// `ARGUMENT_INVALID` when it is not the name of a waiver of the tenant served.
+pub fn waiver(served: TenantId, field: &str, text: &str) -> Result<WaiverId, Fault> {
+    let ResourceName::Waiver(_, waiver) = name(served, field, text)? else {
+        return Err(Fault::invalid_field(field, "expected tenants/{tenant}/waivers/{waiver}"));
+    };
+    Ok(waiver)
 }
 
 /// The onboarding token that a field names.

@@ -1,6 +1,7 @@
 //! The only writer: load, decide, append with the expected version.
 
 mod assignment;
+mod changes;
 mod policy;
 mod sync;
 mod waiver;
@@ -26,6 +27,7 @@ use crate::domain::waiver::Waiver;
 use crate::projection::Fleet;
 
 pub use assignment::ASSIGNMENTS_MAX;
+pub use changes::{Applied, CHANGES_MAX, Change, Proposed};
 pub use policy::{GivenContent, SETTINGS_MAX, policy_id};
 pub use waiver::waiver_id;
 
@@ -59,8 +61,9 @@ pub struct Commands {
     waivers: Repository<Waiver>,
     syncs: Repository<Sync>,
     sessions: Repository<Session>,
-    /// Held while a name is looked up and taken: the view that knows all names is folded to it before the next.
-    names: Mutex<()>,
+    /// Held while policies, assignments or waivers are changed: what a command looks up in the view, names above all, is
+    /// not changed by another meanwhile.
+    turn: Mutex<()>,
 }
 
 impl Commands {
@@ -84,7 +87,7 @@ impl Commands {
             waivers: Repository::default(),
             syncs: Repository::default(),
             sessions: Repository::default(),
-            names: Mutex::default(),
+            turn: Mutex::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The rules. Pure: no clock, no randomness, no I/O; time and ids arrive in the command.
 
 pub mod assignment;
+pub mod change;
 pub mod check_in_settings;
 pub mod policy;
 pub mod resolve;

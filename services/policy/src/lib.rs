@@ -12,6 +12,7 @@ pub mod domain;
 pub mod wire;
 
 pub mod commands;
+pub mod history;
 
 pub mod projection;
 pub mod queries;
@@ -83,11 +84,11 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         metrics: metrics.clone(),
     };
     deps.tasks.spawn("presence", presence.run(deps.tasks.stopping().clone()));
-    let commands = Commands::new(deps.tenant, log, clock.clone(), catalogue, fleet.clone());
+    let commands = Commands::new(deps.tenant, log.clone(), clock.clone(), catalogue, fleet.clone());
     let grpc = Grpc {
         tenant: deps.tenant,
         commands: Arc::new(commands),
-        queries: Queries::new(fleet.clone(), clock.now()),
+        queries: Queries::new(fleet.clone(), log, clock.now()),
         attendance,
         watches,
         signer,

@@ -4,19 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::{Behind, Projected, WAIT_MAX};
 use muster_runtime::request::Page;
 use muster_runtime::revocation::Reason;
-use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, Timestamp};
+use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, TenantId, Timestamp, WaiverId};
 
 use crate::checkin::{Directive, Outcome, period};
 use crate::domain::assignment::Assigned;
 use crate::domain::resolve::Effective;
+use crate::domain::waiver;
+use crate::history::{self, Revision};
 use crate::projection::Fleet;
 use crate::projection::fleet::{Device, Gone, Management, PolicyRow, facts_mark};
 
 /// Where a page of policies ended: the name and id of its last.
 pub type Mark = (String, PolicyId);
+/// Where a page of waivers ended: when its last was granted, and its id.
+pub type WaiverMark = (Timestamp, WaiverId);
 
 /// What a device says it has.
 #[derive(Debug, Clone, Copy)]
@@ -43,19 +48,19 @@ pub struct Answer {
 }
 
 /// The queries of this service.
-#[derive(Debug)]
 pub struct Queries {
     fleet: Projected<Fleet>,
+    log: SharedLog,
     /// When this process began.
     start: Timestamp,
     caught_up: AtomicBool,
 }
 
 impl Queries {
-    /// Queries on the view, by a process that began at `start`.
+    /// Queries on the view, and on the log for what is kept nowhere else, by a process that began at `start`.
     #[must_use]
-    pub const fn new(fleet: Projected<Fleet>, start: Timestamp) -> Self {
-        Self { fleet, start, caught_up: AtomicBool::new(false) }
+    pub const fn new(fleet: Projected<Fleet>, log: SharedLog, start: Timestamp) -> Self {
+        Self { fleet, log, start, caught_up: AtomicBool::new(false) }
     }
 
     /// Waits until the view has folded a position.
@@ -177,6 +182,38 @@ impl Queries {
         let last = taken.last().map(|(id, row)| (row.display_name.clone(), *id));
         let next = last.filter(|_| rows.next().is_some());
         (taken, next)
+    }
+
+    /// The revisions of a policy, deleted or not, the oldest first.
+    ///
+    /// # Errors
+    /// `POLICY_UNKNOWN`, and those of the log.
+    pub async fn history(&self, tenant: TenantId, id: PolicyId) -> Result<Vec<Revision>, Fault> {
+        history::read(&self.log, tenant, id).await
+    }
+
+    /// One waiver, active or not.
+    #[must_use]
+    pub fn waiver(&self, id: WaiverId) -> Option<waiver::Known> {
+        self.fleet.read().waiver(id).cloned()
+    }
+
+    /// Waivers by the time they were granted, and what the next page starts after; none on the last page.
+    #[must_use]
+    pub fn waivers(
+        &self,
+        page: Page<WaiverMark>,
+        active_only: bool,
+    ) -> (Vec<(WaiverId, waiver::Known)>, Option<WaiverMark>) {
+        let fleet = self.fleet.read();
+        let shown = |(_, known): &(WaiverId, &waiver::Known)| !active_only || known.is_active();
+        let rows = fleet.waivers_after(None).filter(shown);
+        let mut rows: Vec<_> = rows.map(|(id, known)| ((known.origin.at, id), known)).collect();
+        rows.sort_unstable_by_key(|(mark, _)| *mark);
+        let after = page.mark.map_or(0, |after| rows.partition_point(|(mark, _)| *mark <= after));
+        let taken: Vec<_> = rows[after..].iter().take(page.rows).collect();
+        let next = taken.last().map(|(mark, _)| *mark).filter(|_| rows.len() > after + taken.len());
+        (taken.into_iter().map(|((_, id), known)| (*id, (*known).clone())).collect(), next)
     }
 
     /// A policy's assignments; `None` when there is no such policy.

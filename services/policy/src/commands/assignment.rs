@@ -23,6 +23,7 @@ impl Commands {
         tie: Tie,
     ) -> Result<Executed<Assignment>, Fault> {
         self.see(asked).await?;
+        let _turn = self.turn.lock().await;
         self.check_policy(policy).await?;
         self.check_group(policy, group)?;
         let command = Command::Assign { policy, group, tie, now: self.clock.now() };
@@ -40,6 +41,7 @@ impl Commands {
         policy: PolicyId,
         group: GroupId,
     ) -> Result<Executed<Assignment>, Fault> {
+        let _turn = self.turn.lock().await;
         self.check_policy(policy).await?;
         let command = Command::Unassign { policy, group };
         let id = stream_id(policy, group);
@@ -49,13 +51,20 @@ impl Commands {
     fn check_group(&self, policy: PolicyId, group: GroupId) -> Result<(), Fault> {
         let fleet = self.fleet.read();
         if !fleet.knows_group(group) {
-            return Err(Fault::new(ErrorCode::GroupUnknown, format!("no such group: {group}")));
+            return Err(group_unknown(group));
         }
         let others = fleet.assignments(policy).filter(|(other, _)| *other != group).count();
         if others >= ASSIGNMENTS_MAX {
-            let problem = format!("has {others} assignments already, the limit is {ASSIGNMENTS_MAX}");
-            return Err(Fault::invalid_field("policy", problem));
+            return Err(too_many_assignments(others + 1));
         }
         Ok(())
     }
+}
+
+pub(super) fn group_unknown(group: GroupId) -> Fault {
+    Fault::new(ErrorCode::GroupUnknown, format!("no such group: {group}"))
+}
+
+pub(super) fn too_many_assignments(found: usize) -> Fault {
+    Fault::invalid_field("policy", format!("would have {found} assignments, the limit is {ASSIGNMENTS_MAX}"))
 }

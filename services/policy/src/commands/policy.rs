@@ -10,6 +10,7 @@ use muster_types::{PolicyId, Positions, RequestId, Service, SettingId, SettingVa
 use super::{Asked, Commands, GivenSettings};
 use crate::domain::policy::{self, Command, Content, OnUnassign, Policy};
 use crate::error;
+use crate::history::{self, RevisionName};
 
 /// Most settings of one policy.
 pub const SETTINGS_MAX: usize = 1_000;
@@ -38,7 +39,7 @@ impl Commands {
     ) -> Result<(PolicyId, Executed<Policy>), Fault> {
         let id = policy_id(self.tenant, asked.request);
         let content = self.check(&profile, given)?;
-        let _turn = self.names.lock().await;
+        let _turn = self.turn.lock().await;
         self.check_name(&content.display_name, id)?;
         let command = Command::Create { profile, content, origin: self.origin(asked) };
         let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
@@ -60,7 +61,7 @@ impl Commands {
         let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
         let profile = policy.known().ok_or(policy::Error::Unknown)?.profile.clone();
         let content = self.check(&profile, given)?;
-        let _turn = self.names.lock().await;
+        let _turn = self.turn.lock().await;
         self.check_name(&content.display_name, id)?;
         let command = Command::Revise { content, etag, origin: self.origin(asked) };
         let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
@@ -78,11 +79,53 @@ impl Commands {
         id: PolicyId,
         etag: String,
     ) -> Result<Executed<Policy>, Fault> {
+        let _turn = self.turn.lock().await;
         let command = Command::Delete { etag, origin: self.origin(asked) };
         self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await
     }
 
-    fn check(&self, profile: &str, given: GivenContent) -> Result<Content, Fault> {
+    /// Brings a deleted policy back as it was, with its assignments.
+    ///
+    /// # Errors
+    /// An unknown policy; a name that another has taken since.
+    pub async fn undelete_policy(&self, asked: &Asked, id: PolicyId) -> Result<Executed<Policy>, Fault> {
+        let _turn = self.turn.lock().await;
+        let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
+        self.check_name(&policy.made().ok_or(policy::Error::Unknown)?.display_name, id)?;
+        let command = Command::Undelete { origin: self.origin(asked) };
+        let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
+        self.folded(&done).await;
+        Ok(done)
+    }
+
+    /// Makes a new revision with the settings of an earlier one, if the catalogue still takes them.
+    ///
+    /// # Errors
+    /// An unknown policy or revision; an etag that does not hold; settings that do not stand the catalogue any more.
+    pub async fn roll_back_policy(
+        &self,
+        asked: &Asked,
+        id: PolicyId,
+        etag: String,
+        to: &RevisionName,
+    ) -> Result<Executed<Policy>, Fault> {
+        let history = history::read(&self.log, self.tenant, id).await?;
+        let revision = history::find(&history, to)?;
+        let Content { display_name, settings, on_unassign } = revision.content.clone();
+        let given = GivenContent { display_name, settings: settings.into_iter().collect(), on_unassign };
+        let Content { display_name: _, settings, on_unassign } = self.check(&revision.profile, given)?;
+        let _turn = self.turn.lock().await;
+        let command = Command::RollBack {
+            to: revision.number,
+            settings,
+            on_unassign,
+            etag,
+            origin: self.origin(asked),
+        };
+        self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await
+    }
+
+    pub(super) fn check(&self, profile: &str, given: GivenContent) -> Result<Content, Fault> {
         let GivenContent { display_name, settings, on_unassign } = given;
         if settings.len() > SETTINGS_MAX {
             let problem = format!("holds {} settings, the limit is {SETTINGS_MAX}", settings.len());
@@ -94,11 +137,8 @@ impl Commands {
     }
 
     fn check_name(&self, name: &str, id: PolicyId) -> Result<(), Fault> {
-        if self.fleet.read().name_taken(name, Some(id)) {
-            let message = format!("another policy has the name {name:?}; choose another");
-            return Err(Fault::new(ErrorCode::NameTaken, message).with("name", name));
-        }
-        Ok(())
+        let taken = self.fleet.read().named(name).any(|other| other != id);
+        if taken { Err(name_taken(name)) } else { Ok(()) }
     }
 
     pub(super) async fn check_policy(&self, id: PolicyId) -> Result<(), Fault> {
@@ -112,15 +152,24 @@ impl Commands {
         Ok(())
     }
 
-    /// Waits until the view knows a name that was just taken. A view that is slow lets a name be taken twice rather than
-    /// failing what is written already.
     async fn folded(&self, done: &Executed<Policy>) {
-        if let Some(position) = done.position
+        self.folded_to(done.position).await;
+    }
+
+    /// Waits until the view knows names that were just taken. A view that is slow lets a name be taken twice rather than
+    /// failing what is written already.
+    pub(super) async fn folded_to(&self, position: Option<u64>) {
+        if let Some(position) = position
             && let Err(behind) = self.fleet.wait_for(&Positions::of(Service::Policy, position)).await
         {
             tracing::warn!(%behind, "a policy's name is not in the view yet; for a moment it could be taken twice");
         }
     }
+}
+
+pub(super) fn name_taken(name: &str) -> Fault {
+    let message = format!("another policy has the name {name:?}; choose another");
+    Fault::new(ErrorCode::NameTaken, message).with("name", name)
 }
 
 /// The id of the policy that a request makes.

@@ -3,10 +3,11 @@
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::command::Executed;
 use muster_types::id::derive;
-use muster_types::{RequestId, TenantId, WaiverId};
+use muster_types::{DeviceId, RequestId, TenantId, WaiverId};
 
+use super::assignment::group_unknown;
 use super::{Asked, Commands};
-use crate::domain::waiver::{Command, Grant, Target, Waiver};
+use crate::domain::waiver::{Command, Exempt, Grant, Target, Waiver};
 
 impl Commands {
     /// Exempts devices. The same request again finds the waiver it granted.
@@ -19,6 +20,7 @@ impl Commands {
         grant: Grant,
     ) -> Result<(WaiverId, Executed<Waiver>), Fault> {
         self.see(asked).await?;
+        let _turn = self.turn.lock().await;
         self.check_grant(&grant).await?;
         let id = waiver_id(self.tenant, asked.request);
         let command = Command::Grant { grant, origin: self.origin(asked) };
@@ -31,6 +33,7 @@ impl Commands {
     /// # Errors
     /// An unknown waiver.
     pub async fn revoke_waiver(&self, asked: &Asked, id: WaiverId) -> Result<Executed<Waiver>, Fault> {
+        let _turn = self.turn.lock().await;
         let command = Command::Revoke { origin: self.origin(asked) };
         self.run(&self.waivers, asked, id.uuid(), |waiver| waiver.decide(&command)).await
     }
@@ -40,22 +43,29 @@ impl Commands {
         if let Some(policy) = exempt.policy() {
             self.check_policy(policy).await?;
         }
-        if let Some(setting) = exempt.setting()
-            && self.catalogue.setting(setting).is_none()
-        {
-            let message = format!("the catalogue has no setting {setting}");
-            return Err(Fault::new(ErrorCode::SettingUnknown, message).with("setting", setting.as_str()));
+        self.check_exempt(exempt)?;
+        match *target {
+            Target::Group(group) if !self.fleet.read().knows_group(group) => Err(group_unknown(group)),
+            Target::Group(_) => Ok(()),
+            Target::Device(device) => self.check_device(device),
         }
-        let fleet = self.fleet.read();
-        match target {
-            Target::Group(group) if !fleet.knows_group(*group) => {
-                Err(Fault::new(ErrorCode::GroupUnknown, format!("no such group: {group}")))
+    }
+
+    pub(super) fn check_exempt(&self, exempt: &Exempt) -> Result<(), Fault> {
+        match exempt.setting() {
+            Some(setting) if self.catalogue.setting(setting).is_none() => {
+                let message = format!("the catalogue has no setting {setting}");
+                Err(Fault::new(ErrorCode::SettingUnknown, message).with("setting", setting.as_str()))
             }
-            Target::Device(device) if fleet.device(*device).is_none() => {
-                Err(Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}")))
-            }
-            Target::Group(_) | Target::Device(_) => Ok(()),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    pub(super) fn check_device(&self, device: DeviceId) -> Result<(), Fault> {
+        if self.fleet.read().device(device).is_none() {
+            return Err(Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {device}")));
+        }
+        Ok(())
     }
 }
 

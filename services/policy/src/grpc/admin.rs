@@ -1,5 +1,6 @@
 //! Policies and their assignments, for admins.
 
+mod apply;
 mod changes;
 mod check_in;
 mod explain;

@@ -1,5 +1,9 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
+mod changes;
+mod revision;
+mod waiver;
+
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::Malformed;
 use muster_proto::convert::{duration, timestamp};
@@ -11,9 +15,14 @@ use crate::commands::GivenContent;
 use crate::domain::assignment::{Assigned, PRIORITY_MAX, Priority, Tie};
 use crate::domain::policy::{Known, OnUnassign, etag, revision_id};
 use crate::domain::resolve::{Candidate, Effective, InForce, Source, Withheld};
+use crate::history::hex;
 use crate::projection::fleet::PolicyRow;
 use crate::queries::Mark;
 use crate::watch::Hint;
+
+pub(super) use changes::changes;
+pub(super) use revision::{diff, revision, revision_name, revision_page, revision_page_token};
+pub(super) use waiver::{granted, waiver, waiver_id, waiver_page, waiver_page_token};
 
 /// What is to be known of an assignment with a filter.
 pub(super) const FILTER_WITHOUT_EFFECT: &str =
@@ -179,15 +188,6 @@ pub(super) fn assignment(
         filter: filter.clone(),
         warnings: warning.into_iter().collect(),
     }
-}
-
-/// Bytes as people write digests.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to memory cannot fail");
-        text
-    })
 }
 
 pub(super) fn effective(tenant: TenantId, device: DeviceId, effective: &Effective) -> pb::EffectivePolicy {

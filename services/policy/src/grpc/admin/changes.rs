@@ -1,4 +1,4 @@
-//! Many changes at once, and what they would do.
+//! What changes would do.
 
 use muster_proto::policy::v1 as pb;
 use tonic::{Request, Response, Status};
@@ -6,13 +6,6 @@ use tonic::{Request, Response, Status};
 use super::Grpc;
 
 impl Grpc {
-    pub(super) async fn answer_apply_changes(
-        &self,
-        _request: Request<pb::ApplyChangesRequest>,
-    ) -> Result<Response<pb::ApplyChangesResponse>, Status> {
-        Err(Status::unimplemented("apply_changes"))
-    }
-
     pub(super) async fn answer_plan_changes(
         &self,
         _request: Request<pb::PlanChangesRequest>,

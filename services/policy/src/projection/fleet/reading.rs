@@ -96,12 +96,12 @@ impl Fleet {
         names.filter_map(|(_, id)| Some((*id, self.made(*id)?)))
     }
 
-    /// Whether another policy than `but` has this name. The name of a deleted policy is free.
-    #[must_use]
-    pub fn name_taken(&self, name: &str, but: Option<PolicyId>) -> bool {
+    /// The policies that have a name; there is one, unless two processes were asked at once. Names of deleted policies are
+    /// free.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = PolicyId> + 'a {
         let first = (name.to_owned(), PolicyId::from_uuid(Uuid::nil()));
-        let mut named = self.names.range(first..).take_while(|(other, _)| other == name);
-        named.any(|(_, id)| Some(*id) != but && self.policy(*id).is_some())
+        let named = self.names.range(first..).take_while(move |(other, _)| other == name);
+        named.map(|(_, id)| *id).filter(|id| self.policy(*id).is_some())
     }
 
     /// Whether identity has defined a group.

@@ -224,11 +224,11 @@ fn a_deleted_policy_reaches_nobody_until_it_is_brought_back() {
     let fleet = told(&story);
     assert_eq!(of(&fleet, 0).settings, []);
     assert!(fleet.policy(policy_id(0)).is_none());
-    assert!(!fleet.name_taken("policy 0", None));
+    assert_eq!(fleet.named("policy 0").count(), 0);
     story.extend([Fact::Unassigned(0, 0), Fact::Assigned(0, 0, false), Fact::Undeleted(0)]);
     let fleet = told(&story);
     assert_eq!(of(&fleet, 0).settings.len(), 2);
-    assert!(fleet.name_taken("policy 0", None));
+    assert_eq!(fleet.named("policy 0").count(), 1);
 }
 
 #[tokio::test]
