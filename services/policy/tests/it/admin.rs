@@ -6,12 +6,8 @@ use muster_proto::policy::v1::policy_service_server::PolicyService as _;
 use tonic::Request;
 
 use crate::house::{
-    House, admin, create, device_name, from_device, group_name, level, parent, position, setting,
+    House, admin, code, create, device_name, from_device, group_name, level, parent, position, setting,
 };
-
-fn code(status: &tonic::Status) -> ErrorCode {
-    Fault::from_status(status).code
-}
 
 #[tokio::test]
 async fn a_policy_lives_through_revisions_and_is_deleted() {
@@ -149,5 +145,137 @@ async fn only_admins_write_policies() {
     assert_eq!(code(&nobody), ErrorCode::AdminTokenInvalid);
     let device = house.grpc.create_policy(from_device(0, create("x", vec![]))).await.unwrap_err();
     assert_eq!(code(&device), ErrorCode::PermissionDenied);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_the_field_that_is_wrong() {
+    let house = House::new();
+    let integer = |name| setting(name, pb::setting_value::Kind::Integer(3));
+    let list = |count: usize| {
+        let values = (0..count).map(|n| format!("threat-{n}")).collect();
+        setting("allowed_threats", pb::setting_value::Kind::Strings(pb::StringList { values }))
+    };
+    let with = |settings| create("Servers", settings);
+    let profile = |profile: &str| {
+        let mut request = create("Servers", vec![]);
+        request.policy.as_mut().unwrap().profile = profile.into();
+        request
+    };
+    for (request, expected, field) in [
+        (profile("no-such-profile"), ErrorCode::ProfileUnknown, "policy.profile"),
+        (
+            with(vec![level("passive"), level("real_time")]),
+            ErrorCode::SettingDuplicate,
+            "policy.settings[linux-antivirus/enforcement_level]",
+        ),
+        (
+            with(vec![integer("enforcement_level")]),
+            ErrorCode::SettingTypeMismatch,
+            "policy.settings[linux-antivirus/enforcement_level]",
+        ),
+        (
+            with(vec![list(100_000)]),
+            ErrorCode::SettingOutOfRange,
+            "policy.settings[linux-antivirus/allowed_threats]",
+        ),
+        (create("", vec![]), ErrorCode::ArgumentInvalid, "policy.display_name"),
+        (
+            pb::CreatePolicyRequest { reason: "x".repeat(1_025), ..create("Servers", vec![]) },
+            ErrorCode::ArgumentInvalid,
+            "reason",
+        ),
+        (
+            pb::CreatePolicyRequest { request_id: "noise".into(), ..create("Servers", vec![]) },
+            ErrorCode::ArgumentInvalid,
+            "request_id",
+        ),
+        (
+            pb::CreatePolicyRequest { policy: None, ..create("", vec![]) },
+            ErrorCode::ArgumentInvalid,
+            "policy",
+        ),
+    ] {
+        let refused = house.grpc.create_policy(admin(request)).await.unwrap_err();
+        let fault = Fault::from_status(&refused);
+        assert_eq!((fault.code, fault.fields[0].field.as_str()), (expected, field), "{}", fault.message);
+    }
+    assert_eq!(house.log().head(muster_types::Service::Policy).await.unwrap(), 0);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_request_id_that_did_its_work_does_no_other() {
+    let house = House::new();
+    let request_id = uuid::Uuid::from_u128(5).to_string();
+    let first = pb::CreatePolicyRequest { request_id: request_id.clone(), ..create("a", vec![]) };
+    house.grpc.create_policy(admin(first)).await.unwrap();
+    let other = pb::CreatePolicyRequest { request_id, ..create("b", vec![]) };
+    let reused = house.grpc.create_policy(admin(other)).await.unwrap_err();
+    assert_eq!(code(&reused), ErrorCode::RequestIdReused);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn an_assignment_has_a_priority_and_keeps_a_filter_without_effect() {
+    let house = House::with_devices().await;
+    let policy = house.create("Servers", vec![level("passive")]).await.name;
+    let plain = pb::AssignPolicyRequest { policy, group: group_name(0), ..Default::default() };
+    let filter = "(device.deviceOwnership -eq \"Corporate\")".to_owned();
+    let weighed = pb::AssignPolicyRequest { priority: Some(7), filter: filter.clone(), ..plain.clone() };
+    let made = house.grpc.assign_policy(admin(weighed)).await.unwrap();
+    house.seen(&position(&made)).await;
+    let made = made.into_inner();
+    assert_eq!((made.priority, &made.filter, made.warnings.len()), (Some(7), &filter, 1));
+    let out = pb::AssignPolicyRequest { intent: pb::AssignmentIntent::Exclude.into(), ..plain.clone() };
+    let made = house.grpc.assign_policy(admin(out)).await.unwrap();
+    house.seen(&position(&made)).await;
+    let list = pb::ListAssignmentsRequest { policy: plain.policy.clone() };
+    let listed = house.grpc.list_assignments(admin(list)).await.unwrap().into_inner().assignments;
+    assert_eq!(listed, [made.into_inner()], "the group is either in or out");
+    assert_eq!((listed[0].priority, listed[0].warnings.len()), (None, 0));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_policy_is_assigned_to_groups_of_devices_alone() {
+    let house = House::with_devices().await;
+    let policy = house.create("Servers", vec![level("passive")]).await.name;
+    let good = pb::AssignPolicyRequest { policy, group: group_name(0), ..Default::default() };
+    let to = |group: String| pb::AssignPolicyRequest { group, ..good.clone() };
+    let exclude = pb::AssignmentIntent::Exclude.into();
+    for (request, expected, field) in [
+        (to(format!("{}/users/ada", parent())), ErrorCode::TargetUnsupported, "group"),
+        (to(device_name(0)), ErrorCode::TargetUnsupported, "group"),
+        (to(format!("{}/userGroups/admins", parent())), ErrorCode::TargetUnsupported, "group"),
+        (to(String::new()), ErrorCode::ArgumentInvalid, "group"),
+        (to("all devices".into()), ErrorCode::ArgumentInvalid, "group"),
+        (to(format!("{}/groups/x", parent())), ErrorCode::ArgumentInvalid, "group"),
+        (
+            pb::AssignPolicyRequest { priority: Some(0), ..good.clone() },
+            ErrorCode::ArgumentInvalid,
+            "priority",
+        ),
+        (
+            pb::AssignPolicyRequest { priority: Some(1_001), ..good.clone() },
+            ErrorCode::ArgumentInvalid,
+            "priority",
+        ),
+        (
+            pb::AssignPolicyRequest { priority: Some(1), intent: exclude, ..good.clone() },
+            ErrorCode::ArgumentInvalid,
+            "priority",
+        ),
+        (
+            pb::AssignPolicyRequest { filter: "x".repeat(3_073), ..good.clone() },
+            ErrorCode::ArgumentInvalid,
+            "filter",
+        ),
+        (pb::AssignPolicyRequest { intent: 9, ..good.clone() }, ErrorCode::ArgumentInvalid, "intent"),
+    ] {
+        let refused = house.grpc.assign_policy(admin(request)).await.unwrap_err();
+        let fault = Fault::from_status(&refused);
+        assert_eq!((fault.code, fault.fields[0].field.as_str()), (expected, field), "{}", fault.message);
+    }
     house.end().await;
 }

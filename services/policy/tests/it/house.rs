@@ -125,6 +125,11 @@ impl House {
         self.trust.policy_trust()
     }
 
+    /// The log that the service writes to.
+    pub(crate) const fn log(&self) -> &SharedLog {
+        &self.log
+    }
+
     pub(crate) async fn end(self) {
         self.end_with_log().await;
     }
@@ -153,6 +158,11 @@ pub(crate) async fn fleet(log: &SharedLog) {
     RoaringBitmap::from([0, 1]).serialize_into(&mut added).unwrap();
     let changed = identity::GroupMembershipChanged { added, removed: vec![] };
     tell(log, Aggregate::Group, group(0).uuid(), kind::MEMBERSHIP_CHANGED, &changed).await;
+}
+
+/// The code that a call was refused with.
+pub(crate) fn code(status: &tonic::Status) -> muster_errors::ErrorCode {
+    muster_errors::Fault::from_status(status).code
 }
 
 /// Appends an event to a stream, as another service does.

@@ -7,7 +7,10 @@
 )]
 
 mod admin;
+mod changes;
 mod device;
 mod directives;
 mod house;
+mod revisions;
 mod served;
+mod waivers;

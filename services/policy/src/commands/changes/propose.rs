@@ -196,12 +196,16 @@ impl Proposal<'_> {
         for known in self.drafts.policies.values().filter_map(|draft| draft.state.known()) {
             *holders.entry(&known.display_name).or_default() += 1;
         }
-        for (id, draft) in self.drafts.policies.iter().filter(|(_, draft)| draft.is_changed()) {
-            let Some(name) = draft.state.known().map(|known| &*known.display_name) else { continue };
-            let others = fleet.named(name).filter(|other| !self.drafts.policies.contains_key(other));
-            if others.count() > 0 || holders.get(name).is_some_and(|holders| *holders > 1) {
-                return Err((blame(id), name_taken(name)));
-            }
+        let taken =
+            self.drafts.policies.iter().filter(|(_, draft)| draft.is_changed()).filter_map(|(id, draft)| {
+                let name = &*draft.state.known()?.display_name;
+                let mut others = fleet.named(name).filter(|other| !self.drafts.policies.contains_key(other));
+                let taken = others.next().is_some() || holders.get(name).is_some_and(|holders| *holders > 1);
+                taken.then(|| (blame(id), name))
+            });
+        // The last of those that want a name is too late.
+        if let Some((place, name)) = taken.max() {
+            return Err((place, name_taken(name)));
         }
         let assigned: BTreeSet<_> = self.drafts.assignments.keys().map(|(policy, _)| *policy).collect();
         for policy in assigned {
