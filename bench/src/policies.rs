@@ -22,7 +22,7 @@ use crate::inventory::{envelope, facts};
 use crate::measure::{Limit, Row, median};
 
 const LARGE: u32 = 1_000_000;
-/// Devices that watch.
+/// Devices that watch, all of the platform that the edited policy is for.
 const WATCHING: u32 = 10_000;
 /// Groups that each have devices all over the fleet, none in two.
 const DEPARTMENTS: u32 = 20;
@@ -53,7 +53,7 @@ pub(crate) fn edit(rounds: usize) -> anyhow::Result<Row> {
     let (mut fleet, watches) = fleet()?;
     let mut open = Vec::new();
     for n in 0..WATCHING {
-        open.push(watch(&watches, n * (LARGE / WATCHING)).context("too many watches")?);
+        open.push(watch(&watches, n * (LARGE / WATCHING) + 1).context("too many watches")?);
     }
     let mut times = Vec::new();
     let mut resolved = 0;
