@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     catalog, device, error, events, group, loadgen, log, pki, policy, registration, report, scope, token,
-    trust_anchor,
+    trust_anchor, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -46,6 +46,9 @@ pub enum Command {
     /// Policies and their assignments
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Waivers: exemptions of devices from settings or policies, for a time
+    #[command(subcommand)]
+    Waiver(waiver::Command),
     /// How devices stand: what they read back
     #[command(subcommand)]
     Report(report::Command),

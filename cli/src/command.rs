@@ -14,3 +14,4 @@ pub mod report;
 pub mod scope;
 pub mod token;
 pub mod trust_anchor;
+pub mod waiver;

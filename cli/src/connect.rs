@@ -184,6 +184,21 @@ impl Api {
         .await
     }
 
+    /// The resource name of a policy that was deleted, from that, its id, or the name it had.
+    ///
+    /// # Errors
+    /// `POLICY_UNKNOWN`; `ARGUMENT_INVALID` when several had the name.
+    pub async fn deleted_policy(&self, text: &str) -> Result<String, Fault> {
+        self.named(text, &DELETED_POLICIES, async |page_token| {
+            let (parent, show_deleted) = (self.parent(), true);
+            let request = ListPoliciesRequest { parent, page_size: PAGE_SIZE, page_token, show_deleted };
+            let page = self.call(self.policies().list_policies(request)).await?;
+            let deleted = page.policies.into_iter().filter(|it| it.delete_time.is_some());
+            Ok((deleted.map(|it| (it.name, it.display_name)).collect(), page.next_page_token))
+        })
+        .await
+    }
+
     /// A trust anchor's resource name, from that, its id, or its name.
     ///
     /// # Errors
@@ -245,6 +260,8 @@ const GROUPS: Collection =
     Collection { collection: "groups", kind: "group", unknown: ErrorCode::GroupUnknown, unique: true };
 const POLICIES: Collection =
     Collection { collection: "policies", kind: "policy", unknown: ErrorCode::PolicyUnknown, unique: true };
+const DELETED_POLICIES: Collection =
+    Collection { collection: "policies", kind: "policy", unknown: ErrorCode::PolicyUnknown, unique: false };
 const TRUST_ANCHORS: Collection = Collection {
     collection: "trustAnchors",
     kind: "trust anchor",

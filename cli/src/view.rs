@@ -1,12 +1,14 @@
 //! Messages of the contract as JSON for people and programs: names as in the contract, enums as lower-case words.
 
-use muster_proto::{convert, log, policy, report};
+use muster_proto::policy::v1 as pb;
+use muster_proto::{convert, log, report};
 use muster_types::SettingValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub mod enroll;
 pub mod identity;
+pub mod policy;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -31,7 +33,7 @@ pub fn id(name: &str) -> &str {
 
 /// A setting's value; a message without one is null.
 #[must_use]
-pub fn setting_value(value: Option<&policy::v1::SettingValue>) -> Value {
+pub fn setting_value(value: Option<&pb::SettingValue>) -> Value {
     value
         .cloned()
         .and_then(|value| SettingValue::try_from(value).ok())
@@ -50,7 +52,7 @@ pub const POLICY: &[(&str, &str)] = &[
 
 /// A policy.
 #[must_use]
-pub fn policy(policy: &policy::v1::Policy) -> Value {
+pub fn policy(policy: &pb::Policy) -> Value {
     json!({
         "name": policy.name,
         "id": id(&policy.name),
@@ -64,23 +66,35 @@ pub fn policy(policy: &policy::v1::Policy) -> Value {
             .collect::<serde_json::Map<_, _>>(),
         "create_time": time(policy.create_time),
         "update_time": time(policy.update_time),
+        "delete_time": time(policy.delete_time),
         "etag": policy.etag,
+        "revision_id": policy.revision_id,
+        "actor": policy.actor,
+        "reason": policy.reason,
     })
 }
 
 /// Columns of an assignment.
-pub const ASSIGNMENT: &[(&str, &str)] =
-    &[("policy", "/policy"), ("group", "/group"), ("intent", "/intent"), ("since", "/create_time")];
+pub const ASSIGNMENT: &[(&str, &str)] = &[
+    ("group", "/group"),
+    ("intent", "/intent"),
+    ("priority", "/priority"),
+    ("filter", "/filter"),
+    ("since", "/create_time"),
+];
 
 /// An assignment.
 #[must_use]
-pub fn assignment(assignment: &policy::v1::Assignment) -> Value {
+pub fn assignment(assignment: &pb::Assignment) -> Value {
     json!({
         "name": assignment.name,
         "policy": assignment.name.split('/').nth(3).unwrap_or_default(),
         "group": id(&assignment.group),
         "intent": word(assignment.intent().as_str_name(), "ASSIGNMENT_INTENT_"),
         "create_time": time(assignment.create_time),
+        "priority": assignment.priority,
+        "filter": assignment.filter,
+        "warnings": assignment.warnings,
     })
 }
 
@@ -95,12 +109,12 @@ pub const EFFECTIVE: &[(&str, &str)] = &[
 
 /// What is resolved for a device: settings in force, then those withheld.
 #[must_use]
-pub fn effective(effective: &policy::v1::EffectivePolicy) -> Vec<Value> {
-    let source = |source: &policy::v1::SettingSource| {
+pub fn effective(effective: &pb::EffectivePolicy) -> Vec<Value> {
+    let source = |source: &pb::SettingSource| {
         json!({"policy": id(&source.policy), "revision": source.revision,
                "groups": source.groups.iter().map(|group| id(group)).collect::<Vec<_>>()})
     };
-    let names = |sources: &[&policy::v1::SettingSource]| {
+    let names = |sources: &[&pb::SettingSource]| {
         sources.iter().map(|source| id(&source.policy).to_owned()).collect::<Vec<_>>().join(" ")
     };
     let in_force = effective.settings.iter().map(|setting| {

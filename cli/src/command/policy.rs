@@ -1,17 +1,20 @@
 //! `muster policy`.
 
+mod collisions;
+mod revisions;
+mod tie;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use muster_errors::Fault;
 use muster_proto::policy::v1::{
-    AssignPolicyRequest, AssignmentIntent, CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest,
-    ListAssignmentsRequest, ListPoliciesRequest, UnassignPolicyRequest, UpdatePolicyRequest,
+    CreatePolicyRequest, DeletePolicyRequest, GetPolicyRequest, ListPoliciesRequest, UpdatePolicyRequest,
 };
 use serde_json::json;
 
 use crate::connect::{Api, once, request_id};
-use crate::flags::{Output, Page, Target};
+use crate::flags::{Page, Read, Write};
 use crate::manifest;
 use crate::output::Data;
 use crate::view;
@@ -24,15 +27,12 @@ pub enum Command {
         /// The policy file (apiVersion: muster.io/v1, kind: Policy), or - for standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
-        /// Only check; change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to find the server
+        /// Why, for those who read the history
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
+        how: Write,
     },
     /// Replace a policy's name and settings from a file: a new revision
     Update {
@@ -42,120 +42,88 @@ pub enum Command {
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         /// Etag the policy must still have
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         etag: String,
-        /// Only check; change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to find the server
+        /// Why, for those who read the history
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
+        how: Write,
     },
     /// List policies by name
     List {
+        /// Also those that were deleted
+        #[arg(long)]
+        show_deleted: bool,
         /// Which page
         #[command(flatten)]
         page: Page,
-        /// How to find the server
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
+        how: Read,
     },
     /// Show one policy
     #[command(visible_alias = "describe")]
     Get {
         /// The policy's id or name
         policy: String,
-        /// How to find the server
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
+        how: Read,
     },
-    /// Delete a policy with its assignments
+    /// Delete a policy: it reaches no device any more, and can be brought back
     Delete {
         /// The policy's id or name
         policy: String,
         /// Etag the policy must still have
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         etag: String,
-        /// Only check; change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to find the server
+        /// Why, for those who read the history
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
+        how: Write,
     },
+    /// Bring a deleted policy back as it was, with its assignments
+    Undelete(revisions::Undelete),
+    /// List a policy's revisions, the newest first: who changed it, when and why
+    History {
+        /// The policy's id or name; it may be deleted
+        policy: String,
+        /// Which page
+        #[command(flatten)]
+        page: Page,
+        /// How
+        #[command(flatten)]
+        how: Read,
+    },
+    /// Compare two revisions of a policy
+    Diff(revisions::Diff),
+    /// Make a new revision with the settings of an earlier one
+    Rollback(revisions::Rollback),
     /// Assign a policy to a group
-    Assign {
-        /// The policy's id or name
-        policy: String,
-        /// The group's id or name
-        #[arg(long)]
-        group: String,
-        /// Keep the policy away from the group's devices instead, whatever else includes them
-        #[arg(long)]
-        exclude: bool,
-        /// Only check; change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to find the server
-        #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
-    },
+    Assign(tie::Assign),
     /// Take an assignment back
-    Unassign {
-        /// The policy's id or name
-        policy: String,
-        /// The group's id or name
-        #[arg(long)]
-        group: String,
-        /// Only check; change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// How to find the server
-        #[command(flatten)]
-        target: Target,
-        /// How to print
-        #[command(flatten)]
-        output: Output,
-    },
+    Unassign(tie::Unassign),
     /// List a policy's assignments
     Assignments {
         /// The policy's id or name
         policy: String,
-        /// How to find the server
+        /// How
         #[command(flatten)]
-        target: Target,
-        /// How to print
+        how: Read,
+    },
+    /// List assignments that want different values of a setting, with the number of devices where they do
+    Collisions {
+        /// The policy's id or name [default: all policies]
+        policy: Option<String>,
+        /// How
         #[command(flatten)]
-        output: Output,
+        how: Read,
     },
 }
-
-/// Columns of a policy shown alone.
-const DETAIL: &[(&str, &str)] = &[
-    ("policy", "/id"),
-    ("name", "/display_name"),
-    ("profile", "/profile"),
-    ("revision", "/revision"),
-    ("created", "/create_time"),
-    ("updated", "/update_time"),
-    ("etag", "/etag"),
-    ("settings", "/settings"),
-];
 
 /// Runs the command.
 ///
@@ -163,7 +131,7 @@ const DETAIL: &[(&str, &str)] = &[
 /// The call's fault.
 pub async fn run(command: Command) -> Result<(), Fault> {
     match command {
-        Command::Create { file, dry_run, target, output } => {
+        Command::Create { file, reason, how: Write { dry_run, target, output } } => {
             let policy = manifest::read_policy(&file)?;
             let api = Api::connect(&target)?;
             let request = CreatePolicyRequest {
@@ -171,12 +139,16 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 policy: Some(policy),
                 request_id: request_id(),
                 validate_only: dry_run,
-                ..Default::default()
+                reason,
             };
             let policy = api.call(api.policies().create_policy(once(request))).await?;
-            Data::one(view::policy(&policy), view::POLICY).print(output.format)
+            Data::one(view::policy(&policy), view::POLICY).print(output.format)?;
+            if !dry_run {
+                collisions::tell(&api, &policy.name).await;
+            }
+            Ok(())
         }
-        Command::Update { policy, file, etag, dry_run, target, output } => {
+        Command::Update { policy, file, etag, reason, how: Write { dry_run, target, output } } => {
             let mut wanted = manifest::read_policy(&file)?;
             let api = Api::connect(&target)?;
             wanted.name = api.policy(&policy).await?;
@@ -185,75 +157,49 @@ pub async fn run(command: Command) -> Result<(), Fault> {
                 policy: Some(wanted),
                 request_id: request_id(),
                 validate_only: dry_run,
-                ..Default::default()
+                reason,
             };
             let policy = api.call(api.policies().update_policy(once(request))).await?;
-            Data::one(view::policy(&policy), view::POLICY).print(output.format)
+            Data::one(view::policy(&policy), view::POLICY).print(output.format)?;
+            if !dry_run {
+                collisions::tell(&api, &policy.name).await;
+            }
+            Ok(())
         }
-        Command::List { page, target, output } => {
+        Command::List {
+            show_deleted,
+            page: Page { page_size, page_token },
+            how: Read { target, output },
+        } => {
             let api = Api::connect(&target)?;
-            let request = ListPoliciesRequest {
-                parent: api.parent(),
-                page_size: page.page_size,
-                page_token: page.page_token,
-                ..Default::default()
-            };
+            let request = ListPoliciesRequest { parent: api.parent(), page_size, page_token, show_deleted };
             let reply = api.call(api.policies().list_policies(request)).await?;
             let items = reply.policies.iter().map(view::policy).collect();
-            Data::list("policies", items, reply.next_page_token, view::POLICY).print(output.format)
+            let columns = if show_deleted { view::policy::WITH_DELETED } else { view::POLICY };
+            Data::list("policies", items, reply.next_page_token, columns).print(output.format)
         }
-        Command::Get { policy, target, output } => {
+        Command::Get { policy, how: Read { target, output } } => {
             let api = Api::connect(&target)?;
             let name = api.policy(&policy).await?;
             let policy = api.call(api.policies().get_policy(GetPolicyRequest { name })).await?;
-            Data::one(view::policy(&policy), DETAIL).print(output.format)
+            Data::one(view::policy(&policy), view::policy::DETAIL).print(output.format)
         }
-        Command::Delete { policy, etag, dry_run, target, output } => {
+        Command::Delete { policy, etag, reason, how: Write { dry_run, target, output } } => {
             let api = Api::connect(&target)?;
             let name = api.policy(&policy).await?;
-            let request = DeletePolicyRequest {
-                name,
-                etag,
-                request_id: request_id(),
-                validate_only: dry_run,
-                ..Default::default()
-            };
+            let request =
+                DeletePolicyRequest { name, etag, request_id: request_id(), validate_only: dry_run, reason };
             let gone = json!({"name": request.name});
             api.call(api.policies().delete_policy(once(request))).await?;
             Data::one(gone, &[("deleted", "/name")]).print(output.format)
         }
-        Command::Assign { policy, group, exclude, dry_run, target, output } => {
-            let api = Api::connect(&target)?;
-            let intent = if exclude { AssignmentIntent::Exclude } else { AssignmentIntent::Include };
-            let request = AssignPolicyRequest {
-                policy: api.policy(&policy).await?,
-                group: api.group(&group).await?,
-                intent: intent.into(),
-                request_id: request_id(),
-                validate_only: dry_run,
-                ..Default::default()
-            };
-            let assignment = api.call(api.policies().assign_policy(once(request))).await?;
-            Data::one(view::assignment(&assignment), view::ASSIGNMENT).print(output.format)
-        }
-        Command::Unassign { policy, group, dry_run, target, output } => {
-            let api = Api::connect(&target)?;
-            let request = UnassignPolicyRequest {
-                policy: api.policy(&policy).await?,
-                group: api.group(&group).await?,
-                request_id: request_id(),
-                validate_only: dry_run,
-            };
-            let gone = json!({"policy": request.policy, "group": request.group});
-            api.call(api.policies().unassign_policy(once(request))).await?;
-            Data::one(gone, &[("unassigned", "/policy"), ("from", "/group")]).print(output.format)
-        }
-        Command::Assignments { policy, target, output } => {
-            let api = Api::connect(&target)?;
-            let request = ListAssignmentsRequest { policy: api.policy(&policy).await? };
-            let reply = api.call(api.policies().list_assignments(request)).await?;
-            let items = reply.assignments.iter().map(view::assignment).collect();
-            Data::list("assignments", items, String::new(), view::ASSIGNMENT).print(output.format)
-        }
+        Command::Undelete(undelete) => revisions::undelete(undelete).await,
+        Command::History { policy, page, how } => revisions::history(&policy, page, how).await,
+        Command::Diff(diff) => revisions::diff(diff).await,
+        Command::Rollback(rollback) => revisions::rollback(rollback).await,
+        Command::Assign(assignment) => tie::assign(assignment).await,
+        Command::Unassign(assignment) => tie::unassign(assignment).await,
+        Command::Assignments { policy, how } => tie::list(&policy, how).await,
+        Command::Collisions { policy, how } => collisions::list(policy.as_deref(), how).await,
     }
 }

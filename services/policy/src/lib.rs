@@ -13,6 +13,7 @@ pub mod wire;
 
 pub mod commands;
 pub mod history;
+pub mod process_manager;
 
 pub mod projection;
 pub mod queries;
@@ -41,6 +42,7 @@ use attendance::{Attendance, Presence};
 use commands::Commands;
 use grpc::{Grpc, PolicyKeys};
 use metrics::PolicyMetrics;
+use process_manager::ProcessManager;
 use projection::Fleet;
 use queries::Queries;
 use watch::Watches;
@@ -85,9 +87,12 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
     };
     deps.tasks.spawn("presence", presence.run(deps.tasks.stopping().clone()));
     let commands = Commands::new(deps.tenant, log.clone(), clock.clone(), catalogue, fleet.clone());
+    let commands = Arc::new(commands);
+    let expiry = ProcessManager { commands: commands.clone(), fleet: fleet.clone(), clock: clock.clone() };
+    deps.tasks.spawn("waiver-expiry", expiry.run(deps.tasks.stopping().clone()));
     let grpc = Grpc {
         tenant: deps.tenant,
-        commands: Arc::new(commands),
+        commands,
         queries: Queries::new(fleet.clone(), log, clock.now()),
         attendance,
         watches,

@@ -1,13 +1,14 @@
 //! Waivers: granted, ended.
 
 use muster_errors::{ErrorCode, Fault};
-use muster_eventlog::command::Executed;
+use muster_eventlog::command::{Executed, event_id};
+use muster_eventlog::{Actor, Context};
 use muster_types::id::derive;
-use muster_types::{DeviceId, RequestId, TenantId, WaiverId};
+use muster_types::{DeviceId, RequestId, Service, TenantId, WaiverId};
 
 use super::assignment::group_unknown;
 use super::{Asked, Commands};
-use crate::domain::waiver::{Command, Exempt, Grant, Target, Waiver};
+use crate::domain::waiver::{self, Command, Exempt, Grant, Target, Waiver};
 
 impl Commands {
     /// Exempts devices. The same request again finds the waiver it granted.
@@ -36,6 +37,29 @@ impl Commands {
         let _turn = self.turn.lock().await;
         let command = Command::Revoke { origin: self.origin(asked) };
         self.run(&self.waivers, asked, id.uuid(), |waiver| waiver.decide(&command)).await
+    }
+
+    /// Ends a waiver if its time is over.
+    ///
+    /// # Errors
+    /// An unknown waiver.
+    pub async fn expire_waiver(&self, id: WaiverId) -> Result<Executed<Waiver>, Fault> {
+        let stream = self.stream::<Waiver>(id.uuid());
+        let (waiver, _) = self.waivers.load(&self.log, stream).await?;
+        let granted = waiver.known().ok_or(waiver::Error::Unknown)?.origin.request;
+        // The same in every process: two of them write one event.
+        let request = RequestId::from_uuid(derive("waiver-expiry", &[id.as_bytes()]));
+        let now = self.clock.now();
+        let context = Context {
+            actor: Actor::service(Service::Policy),
+            time: now,
+            correlation_id: granted.uuid(),
+            causation_id: Some(event_id(stream, granted, 0)),
+            traceparent: None,
+        };
+        let decide = |waiver: &Waiver| waiver.decide(&Command::Expire { now });
+        let done = self.waivers.execute(&self.log, stream, request, &context, decide).await;
+        done.map_err(Fault::from)
     }
 
     async fn check_grant(&self, grant: &Grant) -> Result<(), Fault> {

@@ -41,11 +41,15 @@ pub(crate) struct House {
 impl House {
     /// A service with an empty log.
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_700_000_000_000_000)));
+        Self::on(Arc::new(MemoryLog::default()), clock)
+    }
+
+    /// A service on a log that others may use too.
+    pub(crate) fn on(log: SharedLog, clock: Arc<FixedClock>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let now = muster_types::Clock::now(clock.as_ref());
         let trust = LocalTrust::init(&dir.path().join("pki"), &InitOptions::local(now)).unwrap();
-        let log: SharedLog = Arc::new(MemoryLog::default());
         let tasks = TaskGroup::new();
         let deps = Deps {
             log: log.clone(),

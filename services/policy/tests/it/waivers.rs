@@ -5,9 +5,10 @@ use std::time::Duration;
 use muster_errors::ErrorCode;
 use muster_proto::convert::timestamp;
 use muster_proto::policy::v1 as pb;
+use muster_proto::policy::v1::WaiverExpired;
 use muster_proto::policy::v1::policy_service_server::PolicyService as _;
 use muster_proto::policy::v1::waiver::Target;
-use muster_types::Clock as _;
+use muster_types::{Aggregate, Clock as _, ResourceName};
 
 use crate::house::{House, admin, code, device_name, group_name, level, parent, position};
 
@@ -173,4 +174,73 @@ async fn a_waiver_that_cannot_be_is_refused_by_the_field_that_is_wrong() {
     let revoke = pb::RevokeWaiverRequest { name: nobody, ..Default::default() };
     assert_eq!(code(&house.grpc.revoke_waiver(admin(revoke)).await.unwrap_err()), ErrorCode::WaiverUnknown);
     house.end().await;
+}
+
+/// Waits until a waiver that is due has ended, and checks that this is told once.
+async fn ends(houses: &[&House], name: &str) {
+    let Ok(ResourceName::Waiver(_, id)) = name.parse() else { panic!("{name} names no waiver") };
+    let told = || houses[0].told::<WaiverExpired>(Aggregate::Waiver, id.uuid());
+    let ended = async {
+        while told().await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    for house in houses {
+        house.settled().await;
+        let waiver = house.get_waiver(name).await;
+        assert_eq!(waiver.state(), pb::WaiverState::Expired);
+        assert!(waiver.end_time.unwrap().seconds >= waiver.expire_time.unwrap().seconds);
+        assert_eq!(house.effective(0).await.settings.len(), 1);
+    }
+    assert_eq!(told().await.len(), 2, "granted, and ended once");
+}
+
+/// Something happens, so that services look at the clock without its timer.
+async fn stir(house: &House) {
+    house.create(&uuid::Uuid::new_v4().to_string(), vec![]).await;
+}
+
+async fn waived() -> (House, pb::Waiver) {
+    let house = House::with_devices().await;
+    let policy = house.create("Servers", vec![level("passive")]).await;
+    house.assign(&policy.name, 0).await;
+    let waiver = house.grant(house.waiver(Target::Group(group_name(0)))).await.unwrap();
+    (house, waiver)
+}
+
+#[tokio::test]
+async fn a_waiver_ends_by_itself_at_its_time_and_not_before() {
+    let (house, waiver) = waived().await;
+    house.clock.advance(HOUR - Duration::from_secs(1));
+    stir(&house).await;
+    assert_eq!(house.get_waiver(&waiver.name).await.state(), pb::WaiverState::Active);
+    assert!(house.effective(0).await.settings.is_empty());
+    house.clock.advance(Duration::from_secs(1));
+    stir(&house).await;
+    ends(&[&house], &waiver.name).await;
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_waiver_that_ended_while_nothing_ran_ends_at_the_start() {
+    let (house, waiver) = waived().await;
+    let clock = house.clock.clone();
+    let log = house.end_with_log().await;
+    clock.advance(2 * HOUR);
+    let house = House::on(log, clock);
+    ends(&[&house], &waiver.name).await;
+    house.end().await;
+}
+
+#[tokio::test]
+async fn two_processes_end_a_waiver_once() {
+    let (house, waiver) = waived().await;
+    let other = House::on(house.log().clone(), house.clock.clone());
+    other.settled().await;
+    house.clock.advance(HOUR);
+    stir(&house).await;
+    ends(&[&house, &other], &waiver.name).await;
+    house.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+    other.end().await;
 }
