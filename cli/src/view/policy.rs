@@ -142,8 +142,8 @@ pub fn collision(collision: &pb::Collision, names: &BTreeMap<String, String>) ->
 /// With what a policy collides, in a line.
 #[must_use]
 pub fn collides(policy: &str, collision: &pb::Collision, names: &BTreeMap<String, String>) -> String {
-    let others = collision.assignments.iter().map(|assignment| policy_of(assignment));
-    let other = others.filter(|other| *other != id(policy)).last().unwrap_or_else(|| id(policy));
+    let mut others = collision.assignments.iter().map(|assignment| policy_of(assignment));
+    let other = others.find(|other| *other != id(policy)).unwrap_or_else(|| id(policy));
     let count = |count: u64, what: &str| match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
