@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    catalog, device, error, events, group, loadgen, log, pki, policy, registration, report, scope, token,
-    trust_anchor, waiver,
+    catalog, device, error, events, group, import, loadgen, log, pki, policy, registration, render, report,
+    scope, token, trust_anchor, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -61,6 +61,11 @@ pub enum Command {
     /// The settings catalogue (offline)
     #[command(subcommand)]
     Catalog(catalog::Command),
+    /// Turn a managed configuration of a security product into policy files (offline)
+    #[command(subcommand)]
+    Import(import::Command),
+    /// Show what policy files become on a device (offline)
+    Render(render::Options),
     /// What an error or enrollment code means and what to do (offline)
     #[command(subcommand)]
     Error(error::Command),

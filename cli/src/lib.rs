@@ -46,6 +46,8 @@ pub fn run() -> ExitCode {
         Command::Events(command) => call(command::events::run(command)),
         Command::Log(command) => call(command::log::run(command)),
         Command::Catalog(command) => ended(command::catalog::run(command)),
+        Command::Import(command) => ended(command::import::run(&command)),
+        Command::Render(options) => ended(command::render::run(&options)),
         Command::Error(command) => ended(command::error::run(&command)),
         Command::Pki(command) => ended(command::pki::run(command)),
         Command::Completions { shell } => {
