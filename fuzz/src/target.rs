@@ -5,10 +5,13 @@ pub(crate) mod chain;
 pub(crate) mod csr;
 pub(crate) mod facts;
 pub(crate) mod filter;
+mod managed;
+pub(crate) mod mdatp;
 pub(crate) mod rule;
 pub(crate) mod token;
 #[cfg(feature = "tpm")]
 pub(crate) mod tpm;
+pub(crate) mod wdav;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::FILE_BYTES_MAX;
 
+/// Longest message, in characters: it may quote the file.
+const MESSAGE_CHARS_MAX: usize = 300;
+
 /// A configuration cannot be read, as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
@@ -15,7 +18,7 @@ pub struct Invalid {
 
 impl Invalid {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), position: None }
+        Self { message: message.into().chars().take(MESSAGE_CHARS_MAX).collect(), position: None }
     }
 
     /// At so many bytes from the beginning of a text.
@@ -24,7 +27,7 @@ impl Invalid {
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
-        Self { message: message.into(), position: Some((line, column)) }
+        Self { position: Some((line, column)), ..Self::new(message) }
     }
 }
 
@@ -34,7 +37,7 @@ impl From<serde_json::Error> for Invalid {
         let message = error.to_string();
         let message = message.strip_suffix(&place).unwrap_or(&message);
         let position = (error.line() > 0).then(|| (error.line(), error.column()));
-        Self { message: format!("not strict JSON: {message}"), position }
+        Self { position, ..Self::new(format!("not strict JSON: {message}")) }
     }
 }
 

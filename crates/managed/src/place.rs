@@ -4,6 +4,9 @@ use std::fmt;
 
 use muster_catalog::{MergeMode, Setting};
 
+/// Longest piece of a key that a path shows, in characters.
+const KEY_CHARS_MAX: usize = 64;
+
 /// A form of managed configuration: keys within keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Form {
@@ -38,14 +41,17 @@ pub enum Place<'p> {
 }
 
 impl fmt::Display for Place<'_> {
-    /// Dotted; a key that would not read well so stands in brackets: `a.b[0]["c d"]`.
+    /// Dotted; a key that would not read well so stands in brackets: `a.b[0]["c d"]`. A long key is cut.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
             Self::Item(list, index) => write!(f, "{list}[{index}]"),
             Self::Key(object, key) => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '-');
-                if key.is_empty() || !key.chars().all(plain) {
+                if key.chars().nth(KEY_CHARS_MAX).is_some() {
+                    let begin: String = key.chars().take(KEY_CHARS_MAX).collect();
+                    write!(f, "{object}[{begin:?}…]")
+                } else if key.is_empty() || !key.chars().all(plain) {
                     write!(f, "{object}[{key:?}]")
                 } else if matches!(object, Self::Root) {
                     f.write_str(key)
@@ -69,5 +75,7 @@ mod tests {
         assert_eq!(Place::Key(&item, "$type").to_string(), "edr.tags[1].$type");
         assert_eq!(Place::Key(&section, "possible values").to_string(), r#"edr["possible values"]"#);
         assert_eq!(Place::Root.to_string(), "");
+        let long = "é".repeat(100);
+        assert_eq!(Place::Key(&Place::Root, &long).to_string(), format!("[\"{}\"…]", "é".repeat(64)));
     }
 }

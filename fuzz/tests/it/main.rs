@@ -56,6 +56,16 @@ fn any_rule_is_refused_with_a_place_or_says_the_same_in_three_ways() {
 }
 
 #[test]
+fn any_managed_json_file_is_refused_or_comes_back() {
+    smoke("mdatp");
+}
+
+#[test]
+fn any_property_list_is_refused_or_comes_back() {
+    smoke("wdav");
+}
+
+#[test]
 #[cfg(feature = "tpm")]
 fn no_structure_of_a_tpm_passes_for_another() {
     smoke("tpm");
@@ -73,6 +83,6 @@ fn most_seeds_are_good() {
 
 #[test]
 fn every_target_is_tried_here() {
-    let tried = ["facts", "csr", "chain", "filter", "token", "bundle", "rule", "tpm"];
+    let tried = ["facts", "csr", "chain", "filter", "token", "bundle", "rule", "mdatp", "wdav", "tpm"];
     assert!(muster_fuzz::TARGETS.iter().all(|target| tried.contains(&target.name)));
 }

@@ -36,7 +36,9 @@ impl Tree {
     pub(super) fn close(&mut self) -> Result<(), String> {
         let value = match self.open.pop() {
             None => return Err("an end without a beginning".to_owned()),
-            Some(Open::Object(_, Some(key))) => return Err(format!("key without a value: {key:?}")),
+            Some(Open::Object(_, Some(key))) => {
+                return Err(format!("key without a value: {}", Place::Key(&Place::Root, &key)));
+            }
             Some(Open::Object(object, None)) => Value::Object(object),
             Some(Open::List(list)) => Value::Array(list),
         };
@@ -50,7 +52,7 @@ impl Tree {
             return self.put(Value::String(text));
         };
         if object.contains_key(&text) {
-            return Err(format!("key {text:?} stands twice in one object: {}", self.place(&text)));
+            return Err(format!("key stands twice in one object: {}", self.place(&text)));
         }
         *key = Some(text);
         Ok(())

@@ -1,10 +1,11 @@
 //! Odd and hostile input: each oddity is told, and what cannot be read is refused with its place.
 
+use muster_managed::import::{self, Repeated};
 use muster_managed::report::{FINDINGS_MAX, Outcome, Reason};
 use muster_managed::{FILE_BYTES_MAX, Form};
 use serde_json::{Value, json};
 
-use crate::{found, read, rendered, settings};
+use crate::{catalogue, found, read, rendered, settings};
 
 /// Findings of a configuration, and what it renders to.
 fn checked(configuration: &Value) -> (Vec<(Reason, String)>, Value) {
@@ -280,6 +281,22 @@ fn a_file_of_another_kind_is_refused_and_not_told_in_full() {
         (0..=FINDINGS_MAX).map(|number| (number.to_string(), Value::Null)).collect();
     let error = read(Form::MdatpJson, Value::Object(other).to_string().as_bytes()).unwrap_err();
     assert!(error.message.contains("none of the product"), "{error}");
+}
+
+/// Paths do not make a small file large: each key is shown in part.
+#[test]
+fn long_keys_above_many_keys_are_refused_in_small_space() {
+    let inside: String = (0..20_000).map(|_| r#""a":1,"#).collect();
+    let text = format!(r#"{{"{}":{{{inside}"a":2}}}}"#, "k".repeat(3_000_000));
+    let lenient = import::mdatp_json(catalogue(), text.as_bytes(), Repeated::LastCounts);
+    assert!(lenient.unwrap_err().message.contains("none of the product"));
+    assert!(read(Form::MdatpJson, text.as_bytes()).unwrap_err().message.len() < 400);
+}
+
+#[test]
+fn a_key_that_differs_in_capitals_alone_is_named() {
+    let imported = read(Form::MdatpJson, br#"{"AntivirusEngine": {"scanArchives": true}}"#).unwrap();
+    assert!(imported.findings[0].message.ends_with("did you mean antivirusEngine?"), "{imported:?}");
 }
 
 #[test]
