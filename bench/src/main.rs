@@ -14,6 +14,8 @@ mod onboard;
 mod policies;
 mod replay;
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 use crate::measure::Row;
@@ -30,8 +32,20 @@ enum Bench {
     Jetstream,
     /// Replay into a view, against bare read + decode + insert
     Replay,
-    /// Check-ins that are not modified, over mTLS, against a bare tonic echo
+    /// Check-ins that are not modified, over mTLS on open connections, against a bare tonic echo
     Checkin,
+    /// The same with a new connection for each, resumed
+    CheckinFresh,
+    /// Check-ins that bring a changed policy of 40 settings, signed, against a bare tonic echo
+    CheckinPolicy,
+    /// Check-ins against nginx with a file for each device, by the server's processor time
+    CheckinNginx,
+    /// The same with a new connection for each, resumed
+    CheckinNginxFresh,
+    /// Memory of an idle watch, against a bare tonic stream
+    WatchMemory,
+    /// From a change to the last hint of 10,000 watching devices, against a bare push
+    WatchHints,
     /// Assignment to applied on a watching agent
     Convergence,
     /// Onboarding, 64 at once, against handshake + signing + append
@@ -67,12 +81,27 @@ struct Arguments {
     /// How often to measure each pair; the median is shown
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// The nginx to compare with; without one that comparison is skipped
+    #[arg(long, env = "MUSTER_NGINX", value_name = "FILE", default_value = "nginx")]
+    nginx: PathBuf,
+    /// Serve what is measured, until the input ends
+    #[arg(long, hide = true, requires = "dir")]
+    serve: Option<checkin::served::Kind>,
+    /// Folder that holds the trust of what is served
+    #[arg(long, hide = true)]
+    dir: Option<PathBuf>,
+    /// Devices that what is served knows
+    #[arg(long, hide = true, default_value_t = 0)]
+    devices: u32,
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the program is for")]
 fn main() -> anyhow::Result<()> {
-    let Arguments { benches, rounds } = Arguments::parse();
+    let Arguments { benches, rounds, nginx, serve, dir, devices } = Arguments::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let (Some(kind), Some(dir)) = (serve, dir) {
+        return runtime.block_on(checkin::served::run(kind, &dir, devices));
+    }
     println!("{}", Row::heading());
     let all = [
         Bench::Memory,
@@ -80,6 +109,12 @@ fn main() -> anyhow::Result<()> {
         Bench::Jetstream,
         Bench::Replay,
         Bench::Checkin,
+        Bench::CheckinFresh,
+        Bench::CheckinPolicy,
+        Bench::CheckinNginx,
+        Bench::CheckinNginxFresh,
+        Bench::WatchMemory,
+        Bench::WatchHints,
         Bench::Convergence,
         Bench::Onboard,
         Bench::Redecide,
@@ -99,7 +134,13 @@ fn main() -> anyhow::Result<()> {
                 Bench::Append => append::run(rounds).await,
                 Bench::Jetstream => jetstream::run(rounds).await,
                 Bench::Replay => replay::run(rounds).await,
-                Bench::Checkin => checkin::run(rounds).await,
+                Bench::Checkin => checkin::open(rounds).await,
+                Bench::CheckinFresh => checkin::fresh(rounds).await,
+                Bench::CheckinPolicy => checkin::policy(rounds).await,
+                Bench::CheckinNginx => checkin::against_nginx(&nginx, rounds).await,
+                Bench::CheckinNginxFresh => checkin::fresh_against_nginx(&nginx, rounds).await,
+                Bench::WatchMemory => checkin::memory().await,
+                Bench::WatchHints => checkin::hints(rounds).await,
                 Bench::Convergence => convergence::run().await,
                 Bench::Onboard => onboard::run(rounds).await,
                 Bench::Redecide => inventory::redecide(rounds),

@@ -6,6 +6,8 @@ use std::time::Duration;
 /// The limit a row must keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Limit {
+    /// None: for comparison.
+    None,
     /// The ratio must be at least this.
     RatioAtLeast(f64),
     /// The ratio must be at most this.
@@ -47,6 +49,7 @@ impl Row {
     /// Whether the limit is kept.
     pub(crate) fn met(&self) -> bool {
         match self.limit {
+            Limit::None => true,
             Limit::RatioAtLeast(limit) => self.value >= limit,
             Limit::RatioAtMost(limit) | Limit::BytesAtMost(limit) => self.value <= limit,
             Limit::Below(limit) => self.value < limit.as_secs_f64(),
@@ -62,6 +65,7 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (value, limit) = match self.limit {
+            Limit::None => (format!("{:.2}", self.value), "-".to_owned()),
             Limit::RatioAtLeast(limit) => (format!("{:.2}", self.value), format!("≥ {limit:.2}")),
             Limit::RatioAtMost(limit) => (format!("{:.2}", self.value), format!("≤ {limit:.2}")),
             Limit::BytesAtMost(limit) => (format!("{:.0} B", self.value), format!("≤ {limit:.0} B")),

@@ -8,6 +8,7 @@ use futures::FutureExt as _;
 use muster_catalog::{Catalogue, Kind, MergeMode};
 use muster_eventlog::Envelope;
 use muster_eventlog::project::{Dirty, View as _};
+use muster_policy::domain::check_in_settings::HINTS_PER_SECOND_MAX;
 use muster_policy::metrics::PolicyMetrics;
 use muster_policy::projection::Fleet;
 use muster_policy::watch::{Watch, Watches};
@@ -86,13 +87,14 @@ pub(crate) fn edit(rounds: usize) -> anyhow::Result<Row> {
 }
 
 fn watch(watches: &Watches, n: u32) -> Option<Watch> {
-    watches.open(device(n))
+    watches.open(device(n), Some(n))
 }
 
 /// Devices of all platforms in groups, and policies for them: one that everybody gets, one for each department and ring.
 fn fleet() -> anyhow::Result<(Fleet, Watches)> {
     let metrics = PolicyMetrics::default();
     let watches = Watches::new(metrics.clone());
+    watches.cap(HINTS_PER_SECOND_MAX);
     let mut fleet = Fleet::new(Catalogue::builtin(), watches.clone(), metrics);
     for n in 0..LARGE {
         let id = device(n).uuid();

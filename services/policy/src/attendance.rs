@@ -15,7 +15,7 @@ use prost::Message as _;
 use roaring::RoaringBitmap;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::session::{BootId, Run, Seen, Verdict, observe};
+use crate::domain::session::{BootId, Held, Run, Seen, Verdict, observe};
 use crate::metrics::PolicyMetrics;
 use crate::wire::kind;
 
@@ -34,13 +34,22 @@ const CONFLICTS_MAX: u32 = 16;
 pub struct Attendance(Arc<[Mutex<Part>]>);
 
 #[derive(Debug, Default)]
-#[expect(
-    clippy::vec_box,
-    reason = "a list of the blocks themselves takes twice the room while it grows, and copies them"
-)]
 struct Part {
     there: RoaringBitmap,
+    /// Blocks by themselves: one list of all takes twice the room while it grows, and is copied.
     seen: Vec<Box<[Seen; BLOCK]>>,
+}
+
+/// What a check-in shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted {
+    /// Two machines take turns, and that was not told yet.
+    pub turns: Option<[BootId; 2]>,
+    /// The device should say anew all it knows: its agent was restarted, its machine was put back to an earlier state, or
+    /// check-ins were not seen.
+    pub full_state: bool,
+    /// The device needs its policy though the etag in force is right: the last one did not get there, or is gone again.
+    pub again: bool,
 }
 
 impl Default for Attendance {
@@ -50,41 +59,51 @@ impl Default for Attendance {
 }
 
 impl Attendance {
-    /// Notes a check-in. Two boot ids when two machines take turns and that was not told yet; while the device is in
-    /// quarantine they are judged already.
+    /// Notes a check-in of a device and the version it says is in force, and judges both by what was seen before. While the
+    /// device is in quarantine, machines that take turns are judged already.
     #[must_use]
-    pub fn note(&self, ordinal: u32, run: Run, quarantined: bool) -> Option<[BootId; 2]> {
-        let (part, at) = (ordinal as usize % PARTS, ordinal as usize / PARTS);
-        let mut part = self.0[part].lock();
-        part.there.insert(ordinal);
-        while part.seen.len() <= at / BLOCK {
-            part.seen.push(Box::new([Seen::default(); BLOCK]));
-        }
-        let seen = &mut part.seen[at / BLOCK][at % BLOCK];
-        let verdict = observe(seen, run);
-        if quarantined {
-            seen.told = false;
-            return None;
-        }
-        match verdict {
-            Verdict::TakingTurns(other) if !seen.told => {
-                seen.told = true;
-                Some([other, run.boot()])
+    pub fn note(&self, ordinal: u32, run: Run, version: u64, quarantined: bool) -> Noted {
+        self.with(ordinal, |part, seen| {
+            part.insert(ordinal);
+            let (verdict, held) = (observe(seen, run), seen.holds(version));
+            let told = seen.is_suspected();
+            let turns = match verdict {
+                Verdict::TakingTurns(other) if !told && !quarantined => Some([other, run.boot()]),
+                Verdict::New
+                | Verdict::Same
+                | Verdict::Repeated
+                | Verdict::Skipped
+                | Verdict::Restarted
+                | Verdict::Restored
+                | Verdict::TakingTurns(_) => None,
+            };
+            if quarantined || turns.is_some() {
+                seen.suspected(turns.is_some());
             }
-            Verdict::New
-            | Verdict::Same
-            | Verdict::Restarted
-            | Verdict::Restored
-            | Verdict::TakingTurns(_) => None,
-        }
+            let restored = verdict == Verdict::Restored || held == Held::WentBack;
+            let full_state = restored || matches!(verdict, Verdict::Skipped | Verdict::Restarted);
+            Noted { turns, full_state, again: restored || held == Held::Earlier }
+        })
+    }
+
+    /// Notes that a policy was signed for a device.
+    pub fn signed(&self, ordinal: u32, version: u64) {
+        self.with(ordinal, |_, seen| seen.signed(version));
     }
 
     /// Forgets that a suspicion was told, since it could not be.
     pub fn untold(&self, ordinal: u32) {
+        self.with(ordinal, |_, seen| seen.suspected(false));
+    }
+
+    fn with<T>(&self, ordinal: u32, change: impl FnOnce(&mut RoaringBitmap, &mut Seen) -> T) -> T {
         let (part, at) = (ordinal as usize % PARTS, ordinal as usize / PARTS);
-        if let Some(block) = self.0[part].lock().seen.get_mut(at / BLOCK) {
-            block[at % BLOCK].told = false;
+        let mut part = self.0[part].lock();
+        while part.seen.len() <= at / BLOCK {
+            part.seen.push(Box::new([Seen::default(); BLOCK]));
         }
+        let Part { there, seen } = &mut *part;
+        change(there, &mut seen[at / BLOCK][at % BLOCK])
     }
 
     /// Takes out who was there since the last time.

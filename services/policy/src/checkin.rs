@@ -1,35 +1,42 @@
-//! The check-in: what a device is answered, and the signature under it.
+//! The check-in: what a device is answered, and when it should ask again.
+
+mod document;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_envelope::{ORDER_PAYLOAD_TYPE, POLICY_PAYLOAD_TYPE};
-use muster_pki::{PolicySignature, PolicySigner};
-use muster_proto::convert::timestamp;
 use muster_proto::policy::v1 as pb;
-use muster_types::{DeviceId, EnrollmentCode, TenantId, Timestamp};
-use prost::Message as _;
+use muster_types::{DeviceId, EnrollmentCode, Timestamp};
 
-use crate::domain::resolve::{Effective, InForce, Withheld};
+use crate::domain::check_in_settings::Values;
+use crate::domain::resolve::Effective;
 
-/// How long a device may take a policy after it was signed.
-pub const POLICY_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A device gets its policy anew this often though nothing changed: before half of its life is over.
-pub const RENEW_EVERY: Duration = Duration::from_secs(42 * 3600);
+pub use document::{Documents, Order, ToSign, sign_order};
 
-/// How often a device checks in normally.
-const EVERY: Duration = Duration::from_secs(90 * 60);
-/// Share by which a pause is longer or shorter, by the device.
+/// Share by which the pauses of a device's first check-ins are longer or shorter, by the device.
 const SPREAD: f64 = 0.1;
-/// The first check-ins of a session, up to a sequence number, are closer.
-const FIRST: [(u64, Duration); 2] = [(5, Duration::from_secs(3 * 60)), (5 + 8, Duration::from_secs(15 * 60))];
+/// Parts of a policy's life after which it is signed anew, though nothing changed.
+const LIVES_PER_RENEWAL: u32 = 4;
+/// A device checks in at least this often in a policy's life: the pause and the time to the renewal that it may miss by
+/// it are less than half of the life.
+const CHECK_INS_PER_LIFE: u32 = 5;
+/// A device whose turn comes sooner than this part of the pause waits for the next.
+const PAUSE_PART_MIN: u32 = 10;
 
 /// A number from 0 to 1 that is a device's own: what is spread by it does not happen to all devices at once.
 #[must_use]
 pub fn share(device: DeviceId) -> f64 {
     let (high, low) = device.uuid().as_u64_pair();
-    // The generator of SplitMix64: ids that differ in few bits come far apart.
-    let mut mixed = (high ^ low).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    share_of(high ^ low)
+}
+
+/// A number from 0 to 1 that is a seed's own.
+#[must_use]
+pub fn share_of(seed: u64) -> f64 {
+    // The generator of SplitMix64: seeds that differ in few bits come far apart.
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^= mixed >> 31;
@@ -37,110 +44,64 @@ pub fn share(device: DeviceId) -> f64 {
     f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }
 
-/// When a device that checks in for the `sequence`-th time in its session should check in again.
-#[must_use]
-pub fn next_check_in(device: DeviceId, sequence: u64) -> Duration {
-    let pause = FIRST.iter().find(|(last, _)| sequence <= *last).map_or(EVERY, |(_, pause)| *pause);
-    pause.mul_f64((2.0 * share(device) - 1.0).mul_add(SPREAD, 1.0))
+/// A check-in, as far as the next one depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The device.
+    pub device: DeviceId,
+    /// Counts its check-ins in its session.
+    pub sequence: u64,
+    /// It has a watch open, which tells it of changes.
+    pub watched: bool,
+    /// The moment now.
+    pub now: Timestamp,
 }
 
-/// The period of [`RENEW_EVERY`] that a moment falls into for a device. A device gets its policy at least once a period,
-/// so that none outlives half of its life plus one pause between check-ins; where a period begins is the device's own.
+/// When a device should check in again: soon while it is new, then when its turn comes. Turns are a pause apart, and each
+/// device has its own place between them, so that devices come evenly whenever they began.
+#[must_use]
+pub fn next_check_in(call: Call, settings: &Values) -> Duration {
+    let Values { first_count, first_interval, second_count, second_interval, .. } = *settings;
+    let Call { device, sequence, watched, now } = call;
+    let second = u64::from(first_count) + u64::from(second_count);
+    let close = if sequence <= u64::from(first_count) {
+        Some(first_interval)
+    } else {
+        (sequence <= second).then_some(second_interval)
+    };
+    if let Some(pause) = close {
+        return pause.mul_f64((2.0 * share(device) - 1.0).mul_add(SPREAD, 1.0));
+    }
+    let pause = if watched { settings.watched_interval } else { settings.interval };
+    turn(device, now, pause.min(settings.policy_life / CHECK_INS_PER_LIFE))
+}
+
+/// How long until a device's turn.
+fn turn(device: DeviceId, now: Timestamp, pause: Duration) -> Duration {
+    let shifted = now.since(Timestamp::default()) + pause - pause.mul_f64(share(device));
+    let gone = shifted.as_micros() % pause.as_micros().max(1);
+    let left = pause.saturating_sub(Duration::from_micros(u64::try_from(gone).unwrap_or(u64::MAX)));
+    if left < pause / PAUSE_PART_MIN { left + pause } else { left }
+}
+
+/// The minute of a moment: what is remembered of a device's last signature.
+#[must_use]
+pub fn minute(now: Timestamp) -> u32 {
+    u32::try_from(now.since(Timestamp::default()).as_secs() / 60).unwrap_or(u32::MAX)
+}
+
+/// Whether a policy that lives this long, last signed in some minute, should be signed anew now though nothing changed:
+/// it once happens in each quarter of its life, so that with the pause between check-ins none outlives half of it. Where a
+/// quarter begins is the device's own.
 ///
-/// The server remembers per device only the period of the last signature, and only in memory: after a restart a
-/// policy may be renewed a period later, well before it ends.
+/// The server remembers the minute of the last signature only in memory, and takes its own start for it: after a restart a
+/// policy may be renewed a quarter later, well before it ends.
 #[must_use]
-pub fn period(device: DeviceId, now: Timestamp) -> u32 {
-    let since_epoch = now.since(Timestamp::default()) + RENEW_EVERY.mul_f64(share(device));
-    u32::try_from(since_epoch.as_secs() / RENEW_EVERY.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// A policy to sign for one device.
-#[derive(Debug, Clone, Copy)]
-pub struct ToSign<'a> {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The device.
-    pub device: DeviceId,
-    /// What is resolved for it.
-    pub effective: &'a Effective,
-    /// How far the logs were folded when it was resolved, all positions added up. Positions only grow: a restart folds the
-    /// same logs again and serves no device before it has caught up, and a replica that is behind signs a lower
-    /// version, which a device that is further refuses, keeping what it has. So what a device obeys never goes back.
-    pub version: u64,
-    /// The moment now.
-    pub now: Timestamp,
-}
-
-/// Signs a policy.
-#[must_use]
-pub fn sign(signer: &PolicySigner, policy: ToSign<'_>) -> pb::SignedPolicy {
-    let ToSign { tenant, device, effective, version, now } = policy;
-    let payload = pb::PolicyDocument {
-        tenant: tenant.to_string(),
-        device_id: device.as_bytes().to_vec(),
-        etag: effective.etag.to_vec(),
-        version,
-        issue_time: Some(timestamp(now)),
-        expire_time: Some(timestamp(now.plus(POLICY_LIFE))),
-        settings: effective.settings.iter().map(setting).collect(),
-        withheld: effective.withheld.iter().filter_map(withheld).collect(),
-    }
-    .encode_to_vec();
-    enveloped(signer, POLICY_PAYLOAD_TYPE, payload)
-}
-
-/// An order to leave management, to sign for one device.
-#[derive(Debug, Clone, Copy)]
-pub struct Order<'a> {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The device.
-    pub device: DeviceId,
-    /// Until when it is good.
-    pub expire: Timestamp,
-    /// Ids of settings that stay.
-    pub kept: &'a [String],
-    /// The moment now.
-    pub now: Timestamp,
-}
-
-/// Signs an order.
-#[must_use]
-pub fn sign_order(signer: &PolicySigner, order: Order<'_>) -> pb::SignedPolicy {
-    let Order { tenant, device, expire, kept, now } = order;
-    let payload = pb::OffboardingOrder {
-        tenant: tenant.to_string(),
-        device_id: device.as_bytes().to_vec(),
-        issue_time: Some(timestamp(now)),
-        expire_time: Some(timestamp(expire)),
-        kept_settings: kept.to_vec(),
-    }
-    .encode_to_vec();
-    enveloped(signer, ORDER_PAYLOAD_TYPE, payload)
-}
-
-fn enveloped(signer: &PolicySigner, payload_type: &str, payload: Vec<u8>) -> pb::SignedPolicy {
-    let signatures = signer.sign(payload_type, &payload).into_iter().map(|by| {
-        let PolicySignature { key_id, signature } = by;
-        pb::Signature { key_id, signature }
-    });
-    pb::SignedPolicy {
-        payload_type: payload_type.to_owned(),
-        signatures: signatures.collect(),
-        payload: payload.into(),
-    }
-}
-
-fn setting(setting: &InForce) -> pb::Setting {
-    let InForce { id, value, sources: _, losers: _, mode: _, tamper_guarded: _ } = setting;
-    (id.clone(), value.clone()).into()
-}
-
-fn withheld(withheld: &Withheld) -> Option<pb::Withheld> {
-    let Withheld { id, reason, candidates: _ } = withheld;
-    let told = || pb::Withheld { id: id.to_string(), reason: pb::WithheldReason::from(*reason).into() };
-    reason.is_told().then(told)
+pub fn renewal_turn(device: DeviceId, signed: u32, now: Timestamp, life: Duration) -> bool {
+    let every = u64::from(minute(Timestamp::default().plus(life / LIVES_PER_RENEWAL))).max(1);
+    let shift = minute(Timestamp::default().plus(life.mul_f64(share(device)) / LIVES_PER_RENEWAL));
+    let period = |minute: u32| (u64::from(minute) + u64::from(shift)) / every;
+    period(minute(now)) > period(signed)
 }
 
 /// What a device is answered.
@@ -154,9 +115,32 @@ pub enum Outcome {
         effective: Arc<Effective>,
         /// Version to sign it with.
         version: u64,
-        /// Nothing changed; the device's copy would end.
-        renewed: bool,
+        /// Why.
+        why: Why,
     },
+}
+
+/// Why a device gets a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It has another.
+    Changed,
+    /// The one it has would end.
+    Renewed,
+    /// The one it was given did not get there, or is gone again: its machine was put back to an earlier state.
+    Again,
+}
+
+impl Why {
+    /// Its name in numbers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Renewed => "renewed",
+            Self::Again => "again",
+        }
+    }
 }
 
 /// What a device must do besides.
@@ -195,48 +179,4 @@ impl Directive {
 #[must_use]
 pub fn renewal_due(issued: Timestamp, not_after: Timestamp, now: Timestamp) -> bool {
     issued > Timestamp::default() && now.since(issued) > not_after.since(issued).mul_f64(2.0 / 3.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn device(n: u8) -> DeviceId {
-        DeviceId::from_uuid(muster_types::id::derive("test", &[&[n]]))
-    }
-
-    #[test]
-    fn new_devices_check_in_fast_at_first() {
-        for n in 0..50 {
-            let minutes = |sequence| next_check_in(device(n), sequence).as_secs_f64() / 60.0;
-            for (sequence, pause) in [(1, 3.0), (5, 3.0), (6, 15.0), (13, 15.0), (14, 90.0), (9_999, 90.0)] {
-                let found = minutes(sequence);
-                assert!((pause * 0.89..pause * 1.11).contains(&found), "{sequence}: {found} minutes");
-            }
-        }
-    }
-
-    #[test]
-    fn a_certificate_is_wanted_anew_after_two_thirds_of_its_life() {
-        let at = |day: u64| Timestamp::from_micros(1).plus(Duration::from_secs(day * 24 * 3600));
-        assert!(!renewal_due(at(0), at(9), at(6)));
-        assert!(renewal_due(at(0), at(9), at(7)));
-        assert!(renewal_due(at(0), at(9), at(10)));
-        assert!(!renewal_due(Timestamp::default(), at(9), at(8)), "not told when it was issued");
-    }
-
-    #[test]
-    fn devices_are_spread_evenly() {
-        let low = (0..=255).filter(|n| share(device(*n)) < 0.5).count();
-        assert!((90..166).contains(&low), "{low} of 256 in the lower half");
-    }
-
-    #[test]
-    fn each_device_has_one_period_after_the_other() {
-        let now = Timestamp::from_micros(1_700_000_000_000_000);
-        for n in 0..50 {
-            assert_eq!(period(device(n), now) + 1, period(device(n), now.plus(RENEW_EVERY)));
-            assert!(RENEW_EVERY + EVERY * 2 < POLICY_LIFE / 2);
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod assignment;
 mod changes;
+mod check_in;
 mod policy;
 mod sync;
 mod waiver;
@@ -20,6 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::domain::Origin;
 use crate::domain::assignment::Assignment;
+use crate::domain::check_in_settings::CheckInSettings;
 use crate::domain::policy::Policy;
 use crate::domain::session::Session;
 use crate::domain::sync::Sync;
@@ -29,6 +31,7 @@ use crate::projection::Fleet;
 pub use assignment::ASSIGNMENTS_MAX;
 pub use changes::{Applied, CHANGES_MAX, Change, Proposed};
 pub use policy::{GivenContent, SETTINGS_MAX, policy_id};
+pub use sync::{Refused, Synced};
 pub use waiver::waiver_id;
 
 /// What every command brings.
@@ -60,6 +63,7 @@ pub struct Commands {
     assignments: Repository<Assignment>,
     waivers: Repository<Waiver>,
     syncs: Repository<Sync>,
+    check_ins: Repository<CheckInSettings>,
     sessions: Repository<Session>,
     /// Held while policies, assignments or waivers are changed: what a command looks up in the view, names above all, is
     /// not changed by another meanwhile.
@@ -86,6 +90,7 @@ impl Commands {
             assignments: Repository::default(),
             waivers: Repository::default(),
             syncs: Repository::default(),
+            check_ins: Repository::default(),
             sessions: Repository::default(),
             turn: Mutex::default(),
         }

@@ -20,6 +20,7 @@ use tonic::{Request, Status};
 pub use keys::PolicyKeys;
 
 use crate::attendance::Attendance;
+use crate::checkin::Documents;
 use crate::commands::{Asked, Commands};
 use crate::metrics::PolicyMetrics;
 use crate::queries::Queries;
@@ -47,6 +48,8 @@ pub struct Grpc {
     pub signer: Arc<PolicySigner>,
     /// What verifies them.
     pub policy_keys: PolicyKeys,
+    /// What policies are made of.
+    pub documents: Documents,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// Tells streams when the process stops.

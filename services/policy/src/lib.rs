@@ -39,6 +39,7 @@ pub use config::Config;
 pub use error::Error;
 
 use attendance::{Attendance, Presence};
+use checkin::Documents;
 use commands::Commands;
 use grpc::{Grpc, PolicyKeys};
 use metrics::PolicyMetrics;
@@ -85,6 +86,7 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         every: Duration::from_secs(presence_seconds.max(1)),
         metrics: metrics.clone(),
     };
+    deps.tasks.spawn("hints", watches.clone().run(deps.tasks.stopping().clone()));
     deps.tasks.spawn("presence", presence.run(deps.tasks.stopping().clone()));
     let commands = Commands::new(deps.tenant, log.clone(), clock.clone(), catalogue, fleet.clone());
     let commands = Arc::new(commands);
@@ -98,6 +100,7 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         watches,
         signer,
         policy_keys: PolicyKeys::new(deps.trust.policy_trust()),
+        documents: Documents::default(),
         clock,
         tasks: deps.tasks.clone(),
         metrics,

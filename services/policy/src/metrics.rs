@@ -5,6 +5,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
+use crate::checkin::Why;
+
 type Labels = [(&'static str, &'static str); 1];
 
 /// Counters and gauges, registered once. Cheap to clone.
@@ -17,6 +19,7 @@ pub struct PolicyMetrics {
     watches: Gauge,
     watches_refused: Counter,
     hints: Counter,
+    hints_waiting: Gauge,
     duplicates: Counter,
     seen: Counter,
 }
@@ -36,6 +39,7 @@ impl PolicyMetrics {
                 watches,
                 watches_refused,
                 hints,
+                hints_waiting,
                 duplicates,
                 seen,
             } = numbers.clone();
@@ -54,6 +58,8 @@ impl PolicyMetrics {
                 watches_refused,
             );
             registry.register("hints", "Hints given to open watches", hints);
+            let help = "Hints that wait for their turn under the cap";
+            registry.register("hints_waiting", help, hints_waiting);
             registry.register("duplicates", "Identities seen to live on two machines", duplicates);
             registry.register("devices_seen", "Devices told to the log as seen", seen);
         });
@@ -65,9 +71,9 @@ impl PolicyMetrics {
         self.not_modified.inc();
     }
 
-    /// Counts a check-in that got a policy, because it changed or because the device's would end.
-    pub fn policy_sent(&self, renewed: bool) {
-        self.check_ins.get_or_create(&[("reason", if renewed { "renewed" } else { "changed" })]).inc();
+    /// Counts a check-in that got a policy, by why.
+    pub fn policy_sent(&self, why: Why) {
+        self.check_ins.get_or_create(&[("reason", why.as_str())]).inc();
     }
 
     /// Counts a distinct input that was resolved.
@@ -104,6 +110,11 @@ impl PolicyMetrics {
     /// Counts devices that the log was told of.
     pub fn presence_told(&self, devices: u64) {
         self.seen.inc_by(devices);
+    }
+
+    /// Says how many hints wait for their turn.
+    pub fn hints_waiting(&self, count: usize) {
+        self.hints_waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a hint.

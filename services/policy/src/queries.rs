@@ -10,13 +10,13 @@ use muster_runtime::request::Page;
 use muster_runtime::revocation::Reason;
 use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, TenantId, Timestamp, WaiverId};
 
-use crate::checkin::{Directive, Outcome, period};
+use crate::checkin::{Directive, Outcome, Why, minute, renewal_turn};
 use crate::domain::assignment::Assigned;
 use crate::domain::resolve::Effective;
 use crate::domain::waiver;
 use crate::history::{self, Revision};
 use crate::projection::Fleet;
-use crate::projection::fleet::{Device, Gone, Management, PolicyRow, facts_mark};
+use crate::projection::fleet::{CheckIns, Device, Gone, Management, PolicyRow, facts_mark};
 
 /// Where a page of policies ended: the name and id of its last.
 pub type Mark = (String, PolicyId);
@@ -30,6 +30,8 @@ pub struct Has<'a> {
     pub etag: &'a [u8],
     /// Digest of the facts it last reported.
     pub facts_digest: &'a [u8],
+    /// It needs its policy though the etag is right.
+    pub again: bool,
     /// The moment now.
     pub now: Timestamp,
 }
@@ -84,17 +86,33 @@ impl Queries {
         if matches!(directive, Directive::Quarantine | Directive::Decommission { .. }) {
             return Some(answer(Outcome::NotModified, directive));
         }
-        let effective = fleet.effective(row);
-        let (period, start) = (period(device, has.now), period(device, self.start));
-        let same = has.etag == effective.etag;
-        let renewed = same && row.is_due(period, start);
-        let outcome = if same && !renewed {
-            Outcome::NotModified
+        let (now, effective) = (minute(has.now), fleet.effective(row));
+        let why = if has.etag != effective.etag {
+            Some(Why::Changed)
+        } else if has.again {
+            Some(Why::Again)
         } else {
-            row.signed(period);
-            Outcome::Policy { effective: effective.clone(), version: fleet.positions().sum(), renewed }
+            let signed = row.last_signed().max(minute(self.start));
+            renewal_turn(device, signed, has.now, fleet.check_in_settings().values.policy_life)
+                .then_some(Why::Renewed)
         };
+        let outcome = why.map_or(Outcome::NotModified, |why| {
+            row.signed(now);
+            Outcome::Policy { effective: effective.clone(), version: fleet.positions().sum(), why }
+        });
         Some(answer(outcome, directive))
+    }
+
+    /// How devices check in.
+    #[must_use]
+    pub fn check_ins(&self) -> CheckIns {
+        *self.fleet.read().check_in_settings()
+    }
+
+    /// A device's place in bitmaps, once that is known.
+    #[must_use]
+    pub fn ordinal(&self, device: DeviceId) -> Option<u32> {
+        self.fleet.read().device(device)?.told.ordinal
     }
 
     /// What is resolved for a device.

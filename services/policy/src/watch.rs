@@ -1,33 +1,68 @@
 //! Open watches: who waits for a hint, and how a hint gets there.
 //!
-//! A device has at most one watch and a watch at most one hint that waits: a newer one replaces it.
+//! A device has at most one watch and a watch at most one hint that waits: a newer one replaces it and keeps its place in
+//! the queue. Hints leave in the order in which their devices came to wait, at most so many a second, so that the
+//! check-ins that they cause do not come all at once.
+
+mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use muster_types::{DeviceId, Digest};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::PolicyMetrics;
+use queue::Queue;
 
 /// Watches at once; more are refused, and their devices are only later.
 pub const WATCHES_MAX: usize = 200_000;
-/// Shortest life of a watch; the longest is twice as long.
+/// Shortest life of a watch by its device; the longest is twice as long.
 const LIFE_MIN: Duration = Duration::from_secs(30 * 60);
-/// Check-ins that hints may cause in a second: with more devices to hint, hints ask for a spread.
-const CHECK_INS_PER_SECOND_MAX: u64 = 2_000;
+/// Share by which a life is longer or shorter, by the opening.
+const LIFE_SPREAD: f64 = 0.1;
+/// Within this a device watches again when its watch's time is over, or the process stops and few are open.
+const RECONNECT_MIN: Duration = Duration::from_secs(5);
 
 /// Why a device should check in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// Etag that waits for the device.
     pub etag: Digest,
-    /// The device should check in at a random moment within this time.
+    /// The device should check in at a random moment within this time. Set when the hint leaves.
     pub spread: Duration,
     /// W3C trace context of the change.
     pub traceparent: Option<Arc<str>>,
+}
+
+/// What a watch has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// A check-in is worth it.
+    Hint(Hint),
+    /// The process stops: watch again at a random moment within this time, elsewhere.
+    Drained(Duration),
+    /// A newer watch of the device took over.
+    TakenOver,
+}
+
+impl Next {
+    /// The hint, if it is one.
+    #[must_use]
+    pub fn hint(self) -> Option<Hint> {
+        match self {
+            Self::Hint(hint) => Some(hint),
+            Self::Drained(_) | Self::TakenOver => None,
+        }
+    }
 }
 
 /// The open watches of this process. Cheap to clone.
@@ -36,7 +71,9 @@ pub struct Watches(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    open: Mutex<Open>,
+    open: RwLock<Open>,
+    queue: Mutex<Queue>,
+    more: Notify,
     max: usize,
     metrics: PolicyMetrics,
 }
@@ -44,15 +81,48 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Open {
     serial: u64,
-    by_device: FxHashMap<DeviceId, (u64, watch::Sender<Option<Hint>>)>,
+    by_device: FxHashMap<DeviceId, Arc<Slot>>,
+    ordinals: RoaringBitmap,
+    /// The process stops: within this, those who watch shall do so elsewhere.
+    drained: Option<Duration>,
+}
+
+/// Where a watch and its hints meet.
+#[derive(Debug)]
+struct Slot {
+    serial: u64,
+    ordinal: Option<u32>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hint: Option<Hint>,
+    place: Place,
+    taken_over: bool,
+    /// Nobody listens any more.
+    closed: bool,
+    drained: Option<Duration>,
+    reader: Option<Waker>,
+}
+
+/// Where a hint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    /// There is none.
+    #[default]
+    Nowhere,
+    /// In the queue.
+    Queued,
+    /// It may leave.
+    Free,
 }
 
 /// An open watch. Closes when it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     device: DeviceId,
-    serial: u64,
-    hints: watch::Receiver<Option<Hint>>,
+    slot: Arc<Slot>,
     all: Watches,
 }
 
@@ -64,142 +134,232 @@ impl Watches {
     }
 
     fn at_most(max: usize, metrics: PolicyMetrics) -> Self {
-        Self(Arc::new(Shared { open: Mutex::default(), max, metrics }))
+        let queue = Mutex::new(Queue::new(Instant::now()));
+        Self(Arc::new(Shared { open: RwLock::default(), queue, more: Notify::new(), max, metrics }))
     }
 
     /// Opens a device's watch; one that it has ends. `None` when there are too many.
     #[must_use]
-    pub fn open(&self, device: DeviceId) -> Option<Watch> {
-        let Shared { open, max, metrics } = &*self.0;
-        let mut open = open.lock();
+    pub fn open(&self, device: DeviceId, ordinal: Option<u32>) -> Option<Watch> {
+        let Shared { open, max, metrics, .. } = &*self.0;
+        let mut open = open.write();
         if open.by_device.len() >= *max && !open.by_device.contains_key(&device) {
             metrics.watch_refused();
             return None;
         }
-        let (sender, hints) = watch::channel(None);
         open.serial += 1;
-        let serial = open.serial;
-        open.by_device.insert(device, (serial, sender));
+        let state = State { drained: open.drained, ..State::default() };
+        let slot = Arc::new(Slot { serial: open.serial, ordinal, state: Mutex::new(state) });
+        if let Some(older) = open.by_device.insert(device, slot.clone()) {
+            older.change(|state| state.taken_over = true);
+        }
+        if let Some(ordinal) = ordinal {
+            open.ordinals.insert(ordinal);
+        }
         metrics.watches_open(open.by_device.len());
-        Some(Watch { device, serial, hints, all: self.clone() })
+        Some(Watch { device, slot, all: self.clone() })
     }
 
     /// Whether a device has a watch open.
     #[must_use]
     pub fn is_open(&self, device: DeviceId) -> bool {
-        self.0.open.lock().by_device.contains_key(&device)
+        self.0.open.read().by_device.contains_key(&device)
     }
 
     /// Whether nobody watches, so that there is nobody to hint.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.open.lock().by_device.is_empty()
+        self.0.open.read().by_device.is_empty()
     }
 
-    /// Hints those devices that watch. Never waits for them.
-    pub fn hint(&self, hints: Vec<(DeviceId, Hint)>) {
-        let open = self.0.open.lock();
-        for (device, hint) in hints {
-            if let Some((_, sender)) = open.by_device.get(&device) {
-                sender.send_replace(Some(hint));
-                self.0.metrics.hinted();
+    /// Of some ordinals, those whose devices watch.
+    #[must_use]
+    pub fn watching(&self, ordinals: &RoaringBitmap) -> RoaringBitmap {
+        &self.0.open.read().ordinals & ordinals
+    }
+
+    /// So many hints leave a second, at most.
+    pub fn cap(&self, hints_per_second: u32) {
+        self.0.queue.lock().cap(hints_per_second);
+        self.0.more.notify_one();
+    }
+
+    /// Hints those devices that watch. Never waits for them: hints beyond the cap leave later, by [`Watches::run`].
+    pub fn hint(&self, hints: impl IntoIterator<Item = (DeviceId, Hint)>) {
+        let Shared { open, queue, more, metrics, .. } = &*self.0;
+        let queued: Vec<_> = {
+            let open = open.read();
+            let queued = hints.into_iter().filter_map(|(device, hint)| {
+                let slot = open.by_device.get(&device)?;
+                slot.await_turn(hint).then(|| slot.clone())
+            });
+            queued.collect()
+        };
+        if queued.is_empty() {
+            return;
+        }
+        queue.lock().push(queued, metrics);
+        if self.let_out().is_some() {
+            more.notify_one();
+        }
+    }
+
+    /// Lets hints out as they come due until the process stops, and then sends all watches elsewhere, spread so that they
+    /// do not come at once.
+    pub async fn run(self, stopping: CancellationToken) {
+        loop {
+            let pause = self.let_out();
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                () = self.0.more.notified() => {}
+                () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             }
+        }
+        self.drain();
+    }
+
+    /// Lets out the hints that are due, and tells when to look again if some wait.
+    fn let_out(&self) -> Option<Duration> {
+        let Shared { queue, metrics, .. } = &*self.0;
+        let (readers, pause) = queue.lock().let_out(Instant::now(), metrics);
+        readers.into_iter().for_each(Waker::wake);
+        pause
+    }
+
+    fn drain(&self) {
+        let rate = self.0.queue.lock().rate();
+        let mut open = self.0.open.write();
+        let within = reconnect_within(open.by_device.len(), rate);
+        open.drained = Some(within);
+        for slot in open.by_device.values() {
+            slot.change(|state| state.drained = Some(within));
         }
     }
 }
 
-/// How far the check-ins of so many hinted devices should be spread.
-#[must_use]
-pub const fn spread(devices: u64) -> Duration {
-    Duration::from_secs(devices / CHECK_INS_PER_SECOND_MAX)
+/// Within how long so many watches should open again, elsewhere, at this rate.
+fn reconnect_within(watches: usize, rate: u32) -> Duration {
+    let seconds = u64::try_from(watches).unwrap_or(u64::MAX).div_ceil(u64::from(rate.max(1)));
+    Duration::from_secs(seconds).max(RECONNECT_MIN)
 }
 
-/// How long a watch lives: 30 to 60 minutes, by the device, so that those opened together do not end together.
-#[must_use]
-pub fn life(device: DeviceId) -> Duration {
-    LIFE_MIN + LIFE_MIN.mul_f64(crate::checkin::share(device))
+impl Slot {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let reader = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Keeps a hint until it may leave. Whether it must be queued: one that is there already gives its place.
+    fn await_turn(&self, hint: Hint) -> bool {
+        let mut state = self.state.lock();
+        state.hint = Some(hint);
+        let queue = state.place == Place::Nowhere;
+        if queue {
+            state.place = Place::Queued;
+        }
+        queue
+    }
+
+    /// Lets the hint leave, with a spread. `None` when nobody listens any more; else who waits for it.
+    fn free(&self, spread: Duration) -> Option<Option<Waker>> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return None;
+        }
+        state.place = Place::Free;
+        if let Some(hint) = &mut state.hint {
+            hint.spread = spread;
+        }
+        Some(state.reader.take())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Option<Hint> {
+        self.place = Place::Nowhere;
+        self.hint.take()
+    }
 }
 
 impl Watch {
-    /// Waits for the next hint; `None` when a newer watch of the device took over. Safe to cancel.
-    pub async fn next(&mut self) -> Option<Hint> {
-        loop {
-            self.hints.changed().await.ok()?;
-            let hint = self.hints.borrow_and_update().clone();
-            if hint.is_some() {
-                return hint;
-            }
+    /// How long it lives: 30 to 60 minutes, by the device and by the opening, so that those opened together do not end
+    /// together.
+    #[must_use]
+    pub fn life(&self) -> Duration {
+        let of_device = LIFE_MIN + LIFE_MIN.mul_f64(crate::checkin::share(self.device));
+        let of_opening = crate::checkin::share_of(self.slot.serial);
+        of_device.mul_f64((2.0 * of_opening - 1.0).mul_add(LIFE_SPREAD, 1.0))
+    }
+
+    /// Within how long the device should watch again when this watch's time is over.
+    #[must_use]
+    pub const fn reconnect_within(&self) -> Duration {
+        RECONNECT_MIN
+    }
+
+    /// Looks for what to say next, and registers who wants to know.
+    pub fn poll(&self, context: &Context<'_>) -> Poll<Next> {
+        let mut state = self.slot.state.lock();
+        if state.place == Place::Free
+            && let Some(hint) = state.take()
+        {
+            return Poll::Ready(Next::Hint(hint));
         }
+        if state.taken_over {
+            return Poll::Ready(Next::TakenOver);
+        }
+        if let Some(within) = state.drained {
+            return Poll::Ready(Next::Drained(within));
+        }
+        match &mut state.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Takes a hint that still waits for its turn, since the watch ends: it leaves spread over the time in which the
+    /// device watches again.
+    #[must_use]
+    pub fn take_waiting(&self, spread: Duration) -> Option<Hint> {
+        let hint = self.slot.state.lock().hint.take();
+        hint.map(|hint| Hint { spread, ..hint })
+    }
+
+    /// Waits for the next thing to say. Safe to cancel.
+    pub async fn next(&self) -> Next {
+        std::future::poll_fn(|context| self.poll(context)).await
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let mut open = self.all.0.open.lock();
-        if open.by_device.get(&self.device).is_some_and(|(serial, _)| *serial == self.serial) {
+        let Shared { open, queue, metrics, .. } = &*self.all.0;
+        let queued = {
+            let mut state = self.slot.state.lock();
+            state.closed = true;
+            state.place == Place::Queued
+        };
+        if queued {
+            queue.lock().left(metrics);
+        }
+        let mut open = open.write();
+        if open.by_device.get(&self.device).is_some_and(|slot| Arc::ptr_eq(slot, &self.slot)) {
             open.by_device.remove(&self.device);
-            self.all.0.metrics.watches_open(open.by_device.len());
+            if let Some(ordinal) = self.slot.ordinal {
+                open.ordinals.remove(ordinal);
+            }
+            metrics.watches_open(open.by_device.len());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn device(n: u128) -> DeviceId {
-        DeviceId::from_uuid(Uuid::from_u128(n))
-    }
-
-    fn hint(n: u8) -> Hint {
-        Hint { etag: [n; 32], spread: Duration::ZERO, traceparent: None }
-    }
-
-    #[tokio::test]
-    async fn a_newer_hint_replaces_one_that_waits() {
-        let watches = Watches::new(PolicyMetrics::default());
-        let mut watch = watches.open(device(1)).unwrap();
-        watches.hint(vec![(device(1), hint(1)), (device(2), hint(1))]);
-        watches.hint(vec![(device(1), hint(2))]);
-        assert_eq!(watch.next().await, Some(hint(2)));
-    }
-
-    #[tokio::test]
-    async fn a_newer_watch_of_a_device_ends_the_older_one() {
-        let watches = Watches::new(PolicyMetrics::default());
-        let mut older = watches.open(device(1)).unwrap();
-        let mut newer = watches.open(device(1)).unwrap();
-        assert_eq!(older.next().await, None);
-        drop(older);
-        assert!(watches.is_open(device(1)));
-        watches.hint(vec![(device(1), hint(1))]);
-        assert_eq!(newer.next().await, Some(hint(1)));
-        drop(newer);
-        assert!(watches.is_empty());
-    }
-
-    #[test]
-    fn too_many_watches_are_refused_but_not_a_reopened_one() {
-        let watches = Watches::at_most(1, PolicyMetrics::default());
-        let first = watches.open(device(1));
-        assert!(first.is_some());
-        assert!(watches.open(device(2)).is_none());
-        assert!(watches.open(device(1)).is_some());
-    }
-
-    #[test]
-    fn watches_live_30_to_60_minutes() {
-        for n in 0..100 {
-            let life = life(DeviceId::from_uuid(muster_types::id::derive("test", &[&[n]])));
-            assert!((LIFE_MIN..=2 * LIFE_MIN).contains(&life), "{life:?}");
-        }
-    }
-
-    #[test]
-    fn few_hints_ask_for_no_spread() {
-        assert_eq!(spread(1_999), Duration::ZERO);
-        assert_eq!(spread(1_000_000), Duration::from_secs(500));
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 pub use command::Command;
 pub use error::Error;
 pub use event::Event;
-pub use seen::{Run, Seen, Verdict, observe};
+pub use seen::{Held, Run, Seen, Verdict, observe};
 pub use state::Session;
 
 /// Random id of a machine's boot.

@@ -167,12 +167,7 @@ impl PolicyService for Grpc {
         &self,
         request: Request<pb::SyncDeviceRequest>,
     ) -> Result<Response<pb::SyncDeviceResponse>, Status> {
-        let asked = asked(&request, &request.get_ref().request_id, request.get_ref().validate_only)?;
-        let pb::SyncDeviceRequest { device, request_id: _, validate_only: _ } = request.into_inner();
-        let id = request::device(self.tenant, "device", &device)?;
-        let connected = self.watches.is_open(id);
-        let done = self.commands.sync(&asked, id).await.map_err(status)?;
-        Ok(stamped(pb::SyncDeviceResponse { connected }, done.position))
+        self.answer_sync_device(request).await
     }
 
     async fn apply_changes(

@@ -1,26 +1,29 @@
 //! What devices call: check-in and watch.
 
+use std::future::Future as _;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::Stream;
 use muster_errors::{ErrorCode, Fault};
-use muster_proto::convert::duration;
+use muster_proto::convert::{duration, timestamp};
 use muster_proto::policy::v1 as pb;
+use muster_proto::policy::v1::check_in_response::Outcome as CheckedIn;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyService;
 use muster_runtime::caller;
 use muster_types::{DeviceId, Timestamp};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::Sleep;
 use tonic::{Extensions, Request, Response, Status};
 use tracing::{debug, warn};
 
 use super::{Grpc, convert};
-use crate::checkin::{Directive, Order, Outcome, ToSign, next_check_in, renewal_due, sign, sign_order};
+use crate::attendance::Noted;
+use crate::checkin::{Call, Directive, Order, Outcome, ToSign, next_check_in, renewal_due, sign_order};
 use crate::domain::session::Run;
 use crate::error::status;
 use crate::queries::{Answer, Has};
-use crate::watch::{Hint, Watch, life};
+use crate::watch::{Hint, Next, Watch};
 
 impl Grpc {
     /// The device that calls, of the tenant served.
@@ -44,16 +47,18 @@ impl Grpc {
     }
 
     /// What the server would like to get.
-    fn needs(&self, extensions: &Extensions, facts_wanted: bool, now: Timestamp) -> Vec<i32> {
-        let due = caller::certificate(extensions)
+    fn needs(&self, extensions: &Extensions, facts: bool, report: bool, now: Timestamp) -> Vec<i32> {
+        let renewal = caller::certificate(extensions)
             .is_some_and(|certificate| renewal_due(certificate.issued(), certificate.not_after, now));
-        let facts = facts_wanted.then_some(pb::Need::FullFacts);
-        facts.into_iter().chain(due.then_some(pb::Need::Renewal)).map(i32::from).collect()
+        let needs =
+            [(facts, pb::Need::FullFacts), (report, pb::Need::FullReport), (renewal, pb::Need::Renewal)];
+        needs.into_iter().filter(|(wanted, _)| *wanted).map(|(_, need)| need.into()).collect()
     }
 
     /// Notes who calls, and tells of two machines that take turns; beside the call, which does not wait for the log.
-    fn attend(&self, device: DeviceId, ordinal: u32, run: Run, quarantined: bool) {
-        let Some(boots) = self.attendance.note(ordinal, run, quarantined) else { return };
+    fn attend(&self, device: DeviceId, ordinal: u32, run: Run, version: u64, quarantined: bool) -> Noted {
+        let noted = self.attendance.note(ordinal, run, version, quarantined);
+        let Some(boots) = noted.turns else { return noted };
         warn!(%device, "two machines take turns in using one identity");
         self.metrics.duplicate();
         let (commands, attendance) = (self.commands.clone(), self.attendance.clone());
@@ -63,6 +68,7 @@ impl Grpc {
                 attendance.untold(ordinal);
             }
         });
+        noted
     }
 
     fn order(&self, device: DeviceId, directive: &Directive, now: Timestamp) -> Option<pb::SignedPolicy> {
@@ -71,28 +77,30 @@ impl Grpc {
         Some(sign_order(&self.signer, order))
     }
 
-    fn outcome(
-        &self,
-        device: DeviceId,
-        outcome: Outcome,
-        applied_version: u64,
-        now: Timestamp,
-    ) -> pb::check_in_response::Outcome {
-        match outcome {
-            Outcome::NotModified => {
-                self.metrics.not_modified();
-                pb::check_in_response::Outcome::NotModified(pb::NotModified {})
-            }
-            Outcome::Policy { effective, version, renewed } => {
-                if applied_version > version {
-                    warn!(%device, applied_version, version, "the device has a newer policy than this replica can sign");
-                }
-                self.metrics.policy_sent(renewed);
-                let policy = ToSign { tenant: self.tenant, device, effective: &effective, version, now };
-                pb::check_in_response::Outcome::Policy(sign(&self.signer, policy))
-            }
+    fn outcome(&self, device: DeviceId, answer: Outcome, ordinal: Option<u32>, call: &Said) -> CheckedIn {
+        let Outcome::Policy { effective, version, why } = answer else {
+            self.metrics.not_modified();
+            return CheckedIn::NotModified(pb::NotModified {});
+        };
+        let Said { applied_version, life, now } = *call;
+        if applied_version > version {
+            warn!(%device, applied_version, version, "the device has a newer policy than this replica can sign");
         }
+        self.metrics.policy_sent(why);
+        if let Some(ordinal) = ordinal {
+            self.attendance.signed(ordinal, version);
+        }
+        let policy = ToSign { tenant: self.tenant, device, effective: &effective, version, now, life };
+        CheckedIn::Policy(self.documents.sign(&self.signer, policy))
     }
+}
+
+/// What a check-in says and finds, as far as the outcome depends on it.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    applied_version: u64,
+    life: Duration,
+    now: Timestamp,
 }
 
 #[tonic::async_trait]
@@ -119,21 +127,30 @@ impl DevicePolicyService for Grpc {
         } = request;
         let policy_keys = self.policy_keys.news(&policy_keys_digest);
         // One who learns other keys gets the policy anew, by them.
-        let etag: &[u8] = if policy_keys.is_empty() { &applied_etag } else { &[] };
-        let has = Has { etag, facts_digest: &facts_digest, now };
-        let Answer { outcome, directive, facts_wanted, ordinal } =
-            self.answer(device, has).await.map_err(status)?;
-        if let Some(ordinal) = ordinal {
+        let again = !policy_keys.is_empty();
+        let has = Has { etag: &applied_etag, facts_digest: &facts_digest, again, now };
+        let mut answer = self.answer(device, has).await.map_err(status)?;
+        let mut full_state = false;
+        if let Some(ordinal) = answer.ordinal {
             let run = Run::new(&boot_id, &session_id, sequence);
-            self.attend(device, ordinal, run, directive == Directive::Quarantine);
+            let quarantined = answer.directive == Directive::Quarantine;
+            let noted = self.attend(device, ordinal, run, applied_version, quarantined);
+            full_state = noted.full_state;
+            if noted.again && answer.outcome == Outcome::NotModified {
+                answer = self.answer(device, Has { again: true, ..has }).await.map_err(status)?;
+            }
         }
-        debug!(%device, sequence, apply_state, applied_version, "check-in");
+        let Answer { outcome, directive, facts_wanted, ordinal } = answer;
+        debug!(%device, sequence, apply_state, applied_version, full_state, "check-in");
         let (told, code) = directive.told();
+        let settings = self.queries.check_ins().values;
+        let call = Call { device, sequence, watched: self.watches.is_open(device), now };
+        let said = Said { applied_version, life: settings.policy_life, now };
         Ok(Response::new(pb::CheckInResponse {
-            server_time: None,
-            outcome: Some(self.outcome(device, outcome, applied_version, now)),
-            next_check_in: Some(duration(next_check_in(device, sequence))),
-            needs: self.needs(&extensions, facts_wanted, now),
+            server_time: Some(timestamp(now)),
+            outcome: Some(self.outcome(device, outcome, ordinal, &said)),
+            next_check_in: Some(duration(next_check_in(call, &settings))),
+            needs: self.needs(&extensions, facts_wanted || full_state, full_state, now),
             directive: told.into(),
             directive_code: code.map_or_else(String::new, |code| code.as_str().to_owned()),
             offboarding_order: self.order(device, &directive, now),
@@ -141,53 +158,81 @@ impl DevicePolicyService for Grpc {
         }))
     }
 
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<pb::WatchResponse, Status>> + Send>>;
+    type WatchStream = Watching;
 
-    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Watching>, Status> {
         let device = self.device(&request)?;
         let pb::WatchRequest { applied_etag } = request.into_inner();
         self.queries.known(device).await.map_err(status)?;
         let too_many =
             || Fault::new(ErrorCode::Overloaded, "too many watches are open; check in without one");
-        let watch = self.watches.open(device).ok_or_else(|| status(too_many()))?;
+        let ordinal = self.queries.ordinal(device);
+        let watch = self.watches.open(device, ordinal).ok_or_else(|| status(too_many()))?;
         // Looked up after the watch was opened: what changes from here on is hinted.
         let leaving = self.queries.is_leaving(device, self.clock.now());
-        let etag = self.queries.etag(device).filter(|etag| leaving || applied_etag != *etag);
-        let first = etag.map(|etag| Hint { etag, spread: Duration::ZERO, traceparent: None });
-        let watching = Watching {
-            first,
-            watch,
-            end: Instant::now() + life(device),
-            stopping: self.tasks.stopping().clone(),
-        };
-        Ok(Response::new(Box::pin(watching.stream())))
+        if let Some(etag) = self.queries.etag(device).filter(|etag| leaving || applied_etag != *etag) {
+            self.watches.hint([(device, Hint { etag, spread: Duration::ZERO, traceparent: None })]);
+        }
+        Ok(Response::new(Watching::new(watch)))
     }
 }
 
-/// A stream of hints.
-struct Watching {
-    first: Option<Hint>,
+/// A stream of hints, and a last word when the service ends it.
+#[derive(Debug)]
+pub struct Watching {
     watch: Watch,
-    end: Instant,
-    stopping: CancellationToken,
+    end: Pin<Box<Sleep>>,
+    /// The last word, which is said next.
+    last: Option<Duration>,
+    is_over: bool,
 }
 
 impl Watching {
-    fn stream(self) -> impl Stream<Item = Result<pb::WatchResponse, Status>> + Send {
-        futures::stream::unfold(self, |mut watching| async move {
-            let hint = watching.next().await?;
-            Some((Ok(convert::hint(hint)), watching))
-        })
+    fn new(watch: Watch) -> Self {
+        let end = Box::pin(tokio::time::sleep(watch.life()));
+        Self { watch, end, last: None, is_over: false }
     }
 
-    async fn next(&mut self) -> Option<Hint> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
+    /// Ends the stream: the hint that still waits first, if there is one.
+    fn ends(&mut self, within: Duration) -> pb::WatchResponse {
+        match self.watch.take_waiting(within) {
+            Some(hint) => {
+                self.last = Some(within);
+                convert::hint(hint)
+            }
+            None => self.ended(within),
         }
-        tokio::select! {
-            hint = self.watch.next() => hint,
-            () = tokio::time::sleep_until(self.end) => None,
-            () = self.stopping.cancelled() => None,
+    }
+
+    fn ended(&mut self, within: Duration) -> pb::WatchResponse {
+        self.is_over = true;
+        pb::WatchResponse { reconnect_within: Some(duration(within)), ..Default::default() }
+    }
+}
+
+impl Stream for Watching {
+    type Item = Result<pb::WatchResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
         }
+        if let Some(within) = self.last {
+            return Poll::Ready(Some(Ok(self.ended(within))));
+        }
+        let word = match self.watch.poll(context) {
+            Poll::Ready(Next::Hint(hint)) => convert::hint(hint),
+            Poll::Ready(Next::Drained(within)) => self.ends(within),
+            Poll::Ready(Next::TakenOver) => {
+                self.is_over = true;
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {
+                std::task::ready!(self.end.as_mut().poll(context));
+                let within = self.watch.reconnect_within();
+                self.ends(within)
+            }
+        };
+        Poll::Ready(Some(Ok(word)))
     }
 }

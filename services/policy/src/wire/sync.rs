@@ -4,6 +4,7 @@ use muster_eventlog::command::State;
 use muster_eventlog::{Envelope, EventType};
 use muster_proto::policy::v1 as pb;
 use muster_types::Aggregate;
+use roaring::RoaringBitmap;
 
 use super::{decoded, encoded, kind, request};
 use crate::domain::sync::{self, Sync};
@@ -17,15 +18,32 @@ impl State for Sync {
     }
 
     fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        let sync::Event::Requested { request: _ } = event;
-        encoded(kind::SYNC_REQUESTED, &pb::PolicySyncRequested {})
+        match event {
+            sync::Event::Requested { request: _ } => {
+                encoded(kind::SYNC_REQUESTED, &pb::PolicySyncRequested {})
+            }
+            sync::Event::ManyRequested { devices: asked, request: _ } => {
+                let mut devices = Vec::with_capacity(asked.serialized_size());
+                asked.serialize_into(&mut devices).expect("writing to memory cannot fail");
+                encoded(kind::DEVICES_SYNC_REQUESTED, &pb::DevicesSyncRequested { devices })
+            }
+        }
     }
 
     fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
-        if envelope.kind.as_str() != kind::SYNC_REQUESTED {
-            return Ok(None);
-        }
-        let pb::PolicySyncRequested {} = decoded(envelope)?;
-        Ok(Some(sync::Event::Requested { request: request(envelope) }))
+        let request = request(envelope);
+        Ok(match envelope.kind.as_str() {
+            kind::SYNC_REQUESTED => {
+                let pb::PolicySyncRequested {} = decoded(envelope)?;
+                Some(sync::Event::Requested { request })
+            }
+            kind::DEVICES_SYNC_REQUESTED => {
+                let pb::DevicesSyncRequested { devices } = decoded(envelope)?;
+                let devices =
+                    RoaringBitmap::deserialize_from(&devices[..]).map_err(|error| error.to_string())?;
+                Some(sync::Event::ManyRequested { devices, request })
+            }
+            _ => None,
+        })
     }
 }

@@ -100,7 +100,9 @@ fn check_in_events() -> Vec<check_in_settings::Event> {
 }
 
 fn sync_events() -> Vec<sync::Event> {
-    vec![sync::Event::Requested { request: RequestId::from_uuid(REQUEST) }]
+    let request = RequestId::from_uuid(REQUEST);
+    let devices = [1, 7, 70_000].into();
+    vec![sync::Event::Requested { request }, sync::Event::ManyRequested { devices, request }]
 }
 
 fn session_events() -> Vec<session::Event> {

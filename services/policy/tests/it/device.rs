@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
-use muster_policy::checkin::{POLICY_LIFE, RENEW_EVERY};
-use muster_proto::convert::moment;
+use muster_policy::domain::check_in_settings::Values;
+use muster_proto::convert::{moment, span};
 use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::check_in_response::Outcome;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyService as _;
 use muster_proto::policy::v1::policy_service_server::PolicyService as _;
 use muster_runtime::Caller;
-use muster_types::{TenantId, setting};
+use muster_types::{Clock as _, TenantId, setting};
 use prost::Message as _;
 use tonic::Request;
 
@@ -48,7 +48,7 @@ async fn a_device_gets_a_policy_signed_for_it_and_then_nothing_more() {
     assert_eq!(document.device_id, device(0).as_bytes());
     assert_eq!(document.settings, [level("real_time")]);
     let (issue, expire) = (moment(document.issue_time.unwrap()), moment(document.expire_time.unwrap()));
-    assert_eq!(expire.since(issue), POLICY_LIFE);
+    assert_eq!(expire.since(issue), Values::default().policy_life);
     assert_eq!(house.check_in(0, &document.etag).await, Outcome::NotModified(pb::NotModified {}));
     house.end().await;
 }
@@ -78,7 +78,7 @@ async fn a_device_with_nothing_assigned_gets_the_empty_policy() {
 async fn a_policy_is_renewed_before_half_its_life_is_over() {
     let house = House::with_devices().await;
     let document = house.opened(house.check_in(2, &[]).await);
-    house.clock.advance(RENEW_EVERY);
+    house.clock.advance(Values::default().policy_life / 4);
     let renewed = house.opened(house.check_in(2, &document.etag).await);
     assert_eq!(renewed.etag, document.etag);
     assert!(moment(renewed.expire_time.unwrap()) > moment(document.expire_time.unwrap()));
@@ -99,11 +99,143 @@ async fn an_assignment_reaches_an_open_watch() {
     let document = house.opened(house.check_in(0, &applied_etag).await);
     assert_eq!(hint.etag, document.etag);
     house.tasks.stop();
-    assert!(
-        tokio::time::timeout(SOON, member.next()).await.unwrap().is_none(),
-        "streams end with the process"
-    );
-    assert_eq!(outsider.count().await, 0, "nothing changed for the outsider");
+    for mut stream in [member, outsider] {
+        let last = tokio::time::timeout(SOON, stream.next()).await.unwrap().unwrap().unwrap();
+        assert!(last.etag.is_empty() && last.reconnect_within.is_some(), "no more hints, and {last:?}");
+        assert!(stream.next().await.is_none(), "streams end with the process");
+    }
+    house.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_within_66_minutes_and_says_so() {
+    let house = House::with_devices().await;
+    let open = from_device(0, pb::WatchRequest { applied_etag: setting::etag([]).to_vec() });
+    let begun = tokio::time::Instant::now();
+    let words: Vec<_> = house.grpc.watch(open).await.unwrap().into_inner().collect().await;
+    let minutes = begun.elapsed().as_secs() / 60;
+    assert!((27..=66).contains(&minutes), "{minutes}");
+    let [Ok(last)] = &words[..] else { panic!("{words:?}") };
+    assert!(last.reconnect_within.is_some());
+    house.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_tells_the_time_and_when_to_come_again() {
+    let house = House::with_devices().await;
+    let settled = |sequence| pb::CheckInRequest {
+        sequence,
+        applied_etag: setting::etag([]).to_vec(),
+        facts_digest: vec![2; 32],
+        ..Default::default()
+    };
+    let pause = |answer: &pb::CheckInResponse| span(answer.next_check_in.unwrap()).as_secs() / 60;
+    let new = house.answer(2, settled(1)).await;
+    assert_eq!(moment(new.server_time.unwrap()), house.clock.now());
+    assert!((2..=3).contains(&pause(&new)));
+    let mut unwatched = 0;
+    let mut watched = 0;
+    for n in 0..3 {
+        unwatched += pause(&house.answer(n, settled(100)).await);
+        let watch = from_device(n, pb::WatchRequest { applied_etag: setting::etag([]).to_vec() });
+        let open = house.grpc.watch(watch).await.unwrap();
+        watched += pause(&house.answer(n, settled(101)).await);
+        drop(open);
+    }
+    assert!(unwatched <= 3 * 99 && watched > 3 * 99, "{unwatched} {watched}");
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_gap_in_what_was_seen_asks_for_everything_and_a_new_server_for_nothing() {
+    let house = House::with_devices().await;
+    let said = |sequence| pb::CheckInRequest {
+        sequence,
+        session_id: vec![4; 16],
+        boot_id: vec![5; 16],
+        facts_digest: vec![2; 32],
+        ..Default::default()
+    };
+    let everything = [pb::Need::FullFacts, pb::Need::FullReport].map(i32::from);
+    assert!(house.answer(2, said(40)).await.needs.is_empty());
+    assert!(house.answer(2, said(41)).await.needs.is_empty());
+    assert!(house.answer(2, said(41)).await.needs.is_empty(), "the same call again");
+    assert_eq!(house.answer(2, said(44)).await.needs, everything);
+    assert!(house.answer(2, said(45)).await.needs.is_empty());
+    let restarted = pb::CheckInRequest { session_id: vec![6; 16], ..said(1) };
+    assert_eq!(house.answer(2, restarted).await.needs, everything);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_machine_put_back_to_an_earlier_state_gets_its_policy_again_and_tells_everything() {
+    let house = House::with_devices().await;
+    let said = |sequence, applied_etag: &[u8], applied_version| pb::CheckInRequest {
+        sequence,
+        session_id: vec![4; 16],
+        boot_id: vec![5; 16],
+        facts_digest: vec![2; 32],
+        applied_etag: applied_etag.to_vec(),
+        applied_version,
+        ..Default::default()
+    };
+    let everything = [pb::Need::FullFacts, pb::Need::FullReport].map(i32::from);
+    let first = house.opened(house.answer(2, said(1, &[], 0)).await.outcome.unwrap());
+    let (etag, version) = (&first.etag, first.version);
+    let settled = house.answer(2, said(2, etag, version)).await;
+    assert_eq!(settled.outcome, Some(Outcome::NotModified(pb::NotModified {})));
+
+    let earlier = house.answer(2, said(3, etag, version - 1)).await;
+    assert_eq!(earlier.needs, everything);
+    house.opened(earlier.outcome.unwrap());
+    assert!(house.answer(2, said(4, etag, version)).await.needs.is_empty());
+
+    let back = house.answer(2, said(2, etag, version)).await;
+    assert_eq!(back.needs, everything);
+    house.opened(back.outcome.unwrap());
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_policy_whose_answer_was_lost_is_sent_again_until_it_is_in_force() {
+    let house = House::with_devices().await;
+    let said = |sequence, applied_etag: &[u8], applied_version| pb::CheckInRequest {
+        sequence,
+        applied_etag: applied_etag.to_vec(),
+        facts_digest: vec![2; 32],
+        applied_version,
+        ..Default::default()
+    };
+    let first = house.opened(house.answer(2, said(1, &[], 0)).await.outcome.unwrap());
+    house.answer(2, said(2, &first.etag, first.version)).await;
+    house.create("Makes versions rise", vec![]).await;
+    house.clock.advance(Values::default().policy_life / 4);
+    let renewed = house.opened(house.answer(2, said(3, &first.etag, first.version)).await.outcome.unwrap());
+    let again = house.answer(2, said(4, &first.etag, first.version)).await;
+    assert!(again.needs.is_empty());
+    assert_eq!(house.opened(again.outcome.unwrap()).version, renewed.version);
+    let in_force = house.answer(2, said(5, &first.etag, renewed.version)).await;
+    assert_eq!(in_force.outcome, Some(Outcome::NotModified(pb::NotModified {})));
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_check_in_with_nothing_new_touches_neither_log_nor_store() {
+    let house = House::with_devices().await;
+    let document = house.opened(house.check_in(2, &[]).await);
+    let before = house.touched();
+    for sequence in 2..1_000 {
+        let said = pb::CheckInRequest {
+            sequence,
+            applied_etag: document.etag.clone(),
+            applied_version: document.version,
+            facts_digest: vec![2; 32],
+            ..Default::default()
+        };
+        let answer = house.answer(2, said).await;
+        assert_eq!(answer.outcome, Some(Outcome::NotModified(pb::NotModified {})));
+    }
+    assert_eq!(house.touched(), before);
     house.end().await;
 }
 

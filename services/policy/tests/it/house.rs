@@ -1,13 +1,18 @@
 //! A policy service with what the other services told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use muster_envelope::Trust;
-use muster_eventlog::kv::MemoryKv;
+use muster_eventlog::kv::{Batch, Kv, KvError, MemoryKv};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
-use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
+use muster_eventlog::{
+    Actor, Append, AppendError, Appended, Context, Envelope, EventLog, EventType, NewEvent, ReadError,
+    Subscription,
+};
 use muster_pki::{InitOptions, LocalTrust};
 use muster_policy::grpc::Grpc;
 use muster_policy::wire::kind;
@@ -34,6 +39,7 @@ pub(crate) struct House {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) tasks: TaskGroup,
     log: SharedLog,
+    touched: Arc<AtomicUsize>,
     trust: LocalTrust,
     _dir: tempfile::TempDir,
 }
@@ -50,10 +56,12 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let now = muster_types::Clock::now(clock.as_ref());
         let trust = LocalTrust::init(&dir.path().join("pki"), &InitOptions::local(now)).unwrap();
+        let touched = Arc::<AtomicUsize>::default();
+        let log: SharedLog = Arc::new(Counted { inner: log, touched: touched.clone() });
         let tasks = TaskGroup::new();
         let deps = Deps {
             log: log.clone(),
-            kv: Arc::new(MemoryKv::default()),
+            kv: Arc::new(Counted { inner: MemoryKv::default(), touched: touched.clone() }),
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Metrics::default(),
@@ -61,7 +69,7 @@ impl House {
             trust: trust.clone(),
         };
         let (grpc, _fleet) = muster_policy::grpc(muster_policy::Config::default(), &deps).unwrap();
-        Self { grpc, clock, tasks, log, trust, _dir: dir }
+        Self { grpc, clock, tasks, log, touched, trust, _dir: dir }
     }
 
     /// The same with devices 0, 1 and 2 (Linux, trusted in this order) and group 0 with the first two of them.
@@ -91,6 +99,11 @@ impl House {
             heads = heads.join(Positions::of(service, self.log.head(service).await.unwrap()));
         }
         self.seen(&heads.to_string()).await;
+    }
+
+    /// How often the log or the store was asked for anything.
+    pub(crate) fn touched(&self) -> usize {
+        self.touched.load(Ordering::SeqCst)
     }
 
     /// Payloads of the events in a stream.
@@ -142,6 +155,57 @@ impl House {
     pub(crate) async fn end_with_log(self) -> SharedLog {
         self.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
         self.log
+    }
+}
+
+/// A log or a store that counts what it is asked.
+#[derive(Debug)]
+struct Counted<T> {
+    inner: T,
+    touched: Arc<AtomicUsize>,
+}
+
+impl<T> Counted<T> {
+    fn touch(&self) -> &T {
+        self.touched.fetch_add(1, Ordering::SeqCst);
+        &self.inner
+    }
+}
+
+impl EventLog for Counted<SharedLog> {
+    fn append(&self, appends: Vec<Append>) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        self.touch().append(appends)
+    }
+
+    fn read(&self, stream: StreamId, after: Version) -> BoxFuture<'_, Result<Vec<Envelope>, ReadError>> {
+        self.touch().read(stream, after)
+    }
+
+    fn subscribe(&self, service: Service, after: u64) -> BoxFuture<'_, Result<Subscription, ReadError>> {
+        self.touch().subscribe(service, after)
+    }
+
+    fn head(&self, service: Service) -> BoxFuture<'_, Result<u64, ReadError>> {
+        self.touch().head(service)
+    }
+}
+
+impl Kv for Counted<MemoryKv> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        self.touch().get(key)
+    }
+
+    fn scan(&self, prefix: &[u8], row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), KvError> {
+        self.touch().scan(prefix, row)
+    }
+
+    /// Not counted: views write behind, whenever that comes.
+    fn apply(&self, batch: Batch) -> Result<(), KvError> {
+        self.inner.apply(batch)
+    }
+
+    fn clear(&self, prefix: &[u8]) -> Result<(), KvError> {
+        self.touch().clear(prefix)
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod admin;
 mod changes;
+mod check_in_settings;
+
 mod device;
 mod directives;
 mod house;

@@ -61,6 +61,11 @@ impl Past {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+const fn lower_half(version: u64) -> u32 {
+    version as u32
+}
+
 fn half(boot: BootId) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = boot;
     [a, b, c, d, e, f, g, h]
@@ -71,11 +76,36 @@ fn half(boot: BootId) -> [u8; 8] {
 pub struct Seen {
     present: Run,
     earlier: [Past; EARLIER_MAX],
+    /// Lower half of the version of the policy last signed for the device; 0 when none was.
+    signed: u32,
+    /// The device had that version in force, or a later one.
+    acknowledged: bool,
     steps_back: u8,
     steps_forward: u8,
-    any: bool,
-    /// A suspicion was told, and nobody has taken it up yet.
-    pub told: bool,
+    memory: Memory,
+}
+
+/// What is remembered at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Memory {
+    /// Nothing: the device was not seen yet.
+    #[default]
+    Empty,
+    /// It was seen.
+    Seen,
+    /// And a suspicion was told that nobody has taken up yet.
+    Suspected,
+}
+
+/// What the version of the policy in force on a device shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// It is the one last signed for the device, as far as that is known: the acknowledgement.
+    Latest,
+    /// It is an earlier one: what was signed did not get there, or is not in force yet.
+    Earlier,
+    /// It is an earlier one, and the latest was in force: the machine was put back to an earlier state of itself.
+    WentBack,
 }
 
 /// What a check-in shows.
@@ -85,6 +115,10 @@ pub enum Verdict {
     New,
     /// The agent goes on.
     Same,
+    /// The agent says again what it said, since it got no answer.
+    Repeated,
+    /// The agent goes on, and check-ins between were not seen.
+    Skipped,
     /// Another boot, or another run of the agent.
     Restarted,
     /// The machine was put back to an earlier state of itself.
@@ -96,8 +130,8 @@ pub enum Verdict {
 /// Judges a check-in by those before it, and remembers it.
 pub fn observe(seen: &mut Seen, run: Run) -> Verdict {
     let before = seen.present;
-    if !seen.any {
-        seen.any = true;
+    if seen.memory == Memory::Empty {
+        seen.memory = Memory::Seen;
         seen.present = run;
         return Verdict::New;
     }
@@ -122,6 +156,44 @@ pub fn observe(seen: &mut Seen, run: Run) -> Verdict {
 }
 
 impl Seen {
+    /// Whether a suspicion was told that nobody has taken up yet.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.memory == Memory::Suspected
+    }
+
+    /// Notes whether a suspicion was told that nobody has taken up yet.
+    pub const fn suspected(&mut self, suspected: bool) {
+        self.memory = if suspected { Memory::Suspected } else { Memory::Seen };
+    }
+
+    /// Notes that a version was signed for the device.
+    pub const fn signed(&mut self, version: u64) {
+        self.signed = lower_half(version);
+        self.acknowledged = false;
+    }
+
+    /// Judges the version in force on the device by those signed for it, and remembers it; 0 when none is in force, which
+    /// is no earlier version.
+    ///
+    /// Versions count all events there are: two of one device are never 2 billion apart, so halves can be compared.
+    pub const fn holds(&mut self, version: u64) -> Held {
+        if version == 0 {
+            return Held::Latest;
+        }
+        let version = lower_half(version);
+        let behind = self.signed != 0 && self.signed.wrapping_sub(version).wrapping_sub(1) < u32::MAX / 2;
+        if !behind {
+            self.signed = version;
+            self.acknowledged = true;
+            Held::Latest
+        } else if self.acknowledged {
+            Held::WentBack
+        } else {
+            Held::Earlier
+        }
+    }
+
     /// Puts a boot in front of the earlier ones; the one at `gone` makes room.
     fn remember(&mut self, run: &Run, gone: usize) {
         self.earlier[..=gone].rotate_right(1);
@@ -141,12 +213,13 @@ impl Seen {
             if self.steps_forward >= FORGIVEN_AFTER {
                 self.steps_back = 0;
             }
-            return Verdict::Same;
+            let next = before.sequence.saturating_add(1);
+            return if run.sequence == next { Verdict::Same } else { Verdict::Skipped };
         }
         self.steps_forward = 0;
         self.steps_back = self.steps_back.saturating_add(1);
         if self.steps_back < STEPS_BACK_MAX || !run.is_told() {
-            return Verdict::Restored;
+            return if run.sequence == before.sequence { Verdict::Repeated } else { Verdict::Restored };
         }
         self.afresh(Verdict::TakingTurns(run.boot))
     }

@@ -3,8 +3,8 @@
 use muster_types::RequestId;
 use uuid::Uuid;
 
-use super::{BootId, Command, Event, Run, Seen, Session, Verdict, observe};
-use Verdict::{New, Restarted, Restored, Same, TakingTurns};
+use super::{BootId, Command, Event, Held, Run, Seen, Session, Verdict, observe};
+use Verdict::{New, Repeated, Restarted, Restored, Same, Skipped, TakingTurns};
 
 const fn boot(n: u8) -> BootId {
     [n; 16]
@@ -27,7 +27,39 @@ fn last(check_ins: &[(u8, u8, u64)]) -> Verdict {
 
 #[test]
 fn an_agent_that_counts_is_the_same() {
-    assert_eq!(shown(&[(1, 1, 1), (1, 1, 2), (1, 1, 5)]), [New, Same, Same]);
+    assert_eq!(shown(&[(1, 1, 1), (1, 1, 2), (1, 1, 3)]), [New, Same, Same]);
+}
+
+#[test]
+fn check_ins_that_were_not_seen_are_noticed_within_a_session_and_those_before_this_process_are_not() {
+    assert_eq!(shown(&[(1, 1, 7), (1, 1, 9), (1, 1, 10)]), [New, Skipped, Same]);
+    assert_eq!(shown(&[(0, 1, 7), (0, 1, 8), (0, 1, 10)]), [New, Same, Skipped]);
+}
+
+#[test]
+fn a_check_in_said_again_is_no_step_back_of_the_machine() {
+    assert_eq!(shown(&[(1, 1, 7), (1, 1, 7), (1, 1, 8)]), [New, Repeated, Same]);
+}
+
+#[test]
+fn the_version_in_force_is_the_acknowledgement_and_one_that_goes_back_is_noticed() {
+    let mut seen = Seen::default();
+    assert_eq!(seen.holds(5), Held::Latest, "what this process did not sign is believed");
+    seen.signed(9);
+    assert_eq!((seen.holds(5), seen.holds(5)), (Held::Earlier, Held::Earlier), "not in force yet");
+    assert_eq!(seen.holds(9), Held::Latest);
+    assert_eq!(seen.holds(5), Held::WentBack);
+    assert_eq!(seen.holds(0), Held::Latest, "nothing in force is nothing earlier");
+    assert_eq!(seen.holds(12), Held::Latest, "another replica signed it");
+    assert_eq!(seen.holds(9), Held::WentBack);
+}
+
+#[test]
+fn versions_are_told_apart_when_their_lower_half_begins_anew() {
+    let mut seen = Seen::default();
+    seen.signed((1 << 32) - 1);
+    assert_eq!(seen.holds((1 << 32) + 3), Held::Latest);
+    assert_eq!(seen.holds((1 << 32) - 1), Held::WentBack);
 }
 
 #[test]
@@ -75,7 +107,7 @@ fn an_old_boot_with_a_restarted_agent_has_the_benefit_of_the_doubt_once() {
 #[test]
 fn a_session_that_steps_back_again_and_again_is_a_copied_memory() {
     let in_step = [(1, 1, 10), (1, 1, 11), (1, 1, 11), (1, 1, 12), (1, 1, 12), (1, 1, 13), (1, 1, 13)];
-    assert_eq!(shown(&in_step), [New, Same, Restored, Same, Restored, Same, TakingTurns(boot(1))]);
+    assert_eq!(shown(&in_step), [New, Same, Repeated, Same, Repeated, Same, TakingTurns(boot(1))]);
     let apart = [(1, 1, 90), (1, 1, 50), (1, 1, 91), (1, 1, 51), (1, 1, 92), (1, 1, 52)];
     assert_eq!(last(&apart), TakingTurns(boot(1)));
 }

@@ -1,12 +1,20 @@
-//! What may be asked of a device's sync.
+//! What may be asked of devices' syncs.
 
 use muster_types::RequestId;
+use roaring::RoaringBitmap;
 
 /// A wish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Ask the device to check in at once.
     Request {
+        /// The request.
+        request: RequestId,
+    },
+    /// Ask many devices to check in at once.
+    RequestMany {
+        /// Their ordinals.
+        devices: RoaringBitmap,
         /// The request.
         request: RequestId,
     },

@@ -168,6 +168,7 @@ impl Fleet {
     }
 
     pub(super) fn put_check_ins(&mut self, row: CheckIns) {
+        self.watches.cap(row.values.hints_per_second);
         self.check_ins = row;
     }
 }

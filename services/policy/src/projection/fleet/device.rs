@@ -117,7 +117,7 @@ pub struct Device {
     pub id: DeviceId,
     /// What the logs say of it.
     pub told: Told,
-    /// The period its policy was last signed in, as far as this process knows; see [`crate::checkin::period`].
+    /// The minute its policy was last signed in, as far as this process knows; see [`crate::checkin::minute`].
     signed: AtomicU32,
 }
 
@@ -128,15 +128,15 @@ impl Device {
         Self { id, told: Told::default(), signed: AtomicU32::new(0) }
     }
 
-    /// Whether its policy was last signed in an earlier period, and none since `start`, when this process began.
+    /// The minute its policy was last signed in; 0 when this process has signed none.
     #[must_use]
-    pub fn is_due(&self, period: u32, start: u32) -> bool {
-        period > self.signed.load(Ordering::Relaxed).max(start)
+    pub fn last_signed(&self) -> u32 {
+        self.signed.load(Ordering::Relaxed)
     }
 
     /// Notes that its policy is signed.
-    pub fn signed(&self, period: u32) {
-        self.signed.store(period, Ordering::Relaxed);
+    pub fn signed(&self, minute: u32) {
+        self.signed.store(minute, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use muster_eventlog::Envelope;
-use muster_types::DeviceId;
 use roaring::RoaringBitmap;
 
 use super::Fleet;
@@ -113,7 +112,7 @@ impl Fleet {
 
     /// Costs what the devices that watch cost, however many changed.
     fn hint(&self, changed: &RoaringBitmap, touched: &[Touched], asked: &[Touched]) {
-        let watching = changed | Touched::union(asked);
+        let watching = self.watches.watching(&(changed | Touched::union(asked)));
         let hints = watching.iter().filter_map(|ordinal| {
             let device = self.by_place(ordinal)?.id;
             let causes = if changed.contains(ordinal) { touched } else { asked };
@@ -121,6 +120,6 @@ impl Fleet {
             let etag = self.results.get(Some(ordinal)).etag;
             Some((device, Hint { etag, spread: std::time::Duration::ZERO, traceparent }))
         });
-        self.watches.hint(hints.collect::<Vec<(DeviceId, Hint)>>());
+        self.watches.hint(hints);
     }
 }

@@ -203,12 +203,12 @@ async fn a_device_is_hinted_when_what_it_must_do_changes() {
         Fact::Resolved(1),
         Fact::Offboarding(1, false),
     ]) {
-        let mut watch = fleet.watches.open(device(1)).unwrap();
-        let mut other = fleet.watches.open(device(0)).unwrap();
+        let watch = fleet.watches.open(device(1), Some(1)).unwrap();
+        let other = fleet.watches.open(device(0), Some(0)).unwrap();
         let mut dirty = Dirty::default();
         fleet.apply(&fact.event(position, 0), &mut dirty).unwrap();
         fleet.settle(&Positions::ZERO, &mut dirty);
-        assert_eq!(watch.next().await.unwrap().traceparent.as_deref(), Some(TRACE), "{fact:?}");
+        assert_eq!(watch.next().await.hint().unwrap().traceparent.as_deref(), Some(TRACE), "{fact:?}");
         fleet.apply(&fact.event(position, 0), &mut dirty).unwrap();
         fleet.settle(&Positions::ZERO, &mut dirty);
         use futures::FutureExt as _;
@@ -234,13 +234,13 @@ fn a_deleted_policy_reaches_nobody_until_it_is_brought_back() {
 #[tokio::test]
 async fn a_changed_device_is_hinted_with_the_trace_of_the_change_and_others_are_not() {
     let mut fleet = told(&story());
-    let mut watch = fleet.watches.open(device(1)).unwrap();
+    let watch = fleet.watches.open(device(1), Some(1)).unwrap();
     let mut dirty = Dirty::default();
     fleet.apply(&Fact::Left(0, vec![0]).event(90, 0), &mut dirty).unwrap();
     fleet.settle(&Positions::ZERO, &mut dirty);
     fleet.apply(&Fact::Left(0, vec![1]).event(91, 0), &mut dirty).unwrap();
     fleet.settle(&Positions::ZERO, &mut dirty);
-    let hint = watch.next().await.unwrap();
+    let hint = watch.next().await.hint().unwrap();
     let Hint { etag, spread, traceparent } = hint;
     assert_eq!(etag, Effective::default().etag);
     assert_eq!(spread, std::time::Duration::ZERO);
