@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    catalog, device, error, events, group, import, loadgen, log, pki, policy, registration, render, report,
-    scope, token, trust_anchor, waiver,
+    apply, catalog, delete, device, diff, error, events, export, group, import, loadgen, log, pki, plan,
+    policy, registration, render, report, scope, token, trust_anchor, validate, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -49,6 +49,18 @@ pub enum Command {
     /// Waivers: exemptions of devices from settings or policies, for a time
     #[command(subcommand)]
     Waiver(waiver::Command),
+    /// Make the server have what files have: groups, policies, assignments, waivers, scope; twice changes nothing
+    Apply(apply::Options),
+    /// Show what apply would change, field by field; exit code 0 nothing, 2 something, 1 error
+    Diff(diff::Options),
+    /// Show what apply would do to devices, with a digest for apply --plan; exit code 0 nothing, 2 something, 1 error
+    Plan(plan::Options),
+    /// Write what the server has as files that apply to nothing
+    Export(export::Options),
+    /// Delete what files have
+    Delete(delete::Options),
+    /// Check files of policies, groups, assignments, scope and waivers (offline)
+    Validate(validate::Options),
     /// How devices stand: what they read back
     #[command(subcommand)]
     Report(report::Command),

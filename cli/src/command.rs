@@ -1,14 +1,19 @@
 //! The commands, one module each: what can be typed, then one call, then what is printed.
 
+pub mod apply;
 pub mod catalog;
+pub mod delete;
 pub mod device;
+pub mod diff;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod group;
 pub mod import;
 pub mod loadgen;
 pub mod log;
 pub mod pki;
+pub mod plan;
 pub mod policy;
 pub mod registration;
 pub mod render;
@@ -16,4 +21,5 @@ pub mod report;
 pub mod scope;
 pub mod token;
 pub mod trust_anchor;
+pub mod validate;
 pub mod waiver;

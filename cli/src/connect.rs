@@ -117,6 +117,12 @@ impl Api {
         Ok(reply.into_inner())
     }
 
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// The tenant's resource name.
     #[must_use]
     pub fn parent(&self) -> String {

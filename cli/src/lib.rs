@@ -5,6 +5,7 @@
 pub mod args;
 pub mod command;
 pub mod connect;
+pub mod files;
 pub mod flags;
 pub mod manifest;
 pub mod output;
@@ -13,6 +14,7 @@ pub mod quickstart;
 pub mod serve;
 pub mod view;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::process::ExitCode;
 
@@ -48,6 +50,12 @@ pub fn run() -> ExitCode {
         Command::Catalog(command) => ended(command::catalog::run(command)),
         Command::Import(command) => ended(command::import::run(&command)),
         Command::Render(options) => ended(command::render::run(&options)),
+        Command::Apply(options) => call(command::apply::run(options)),
+        Command::Diff(options) => compared(command::diff::run(options)),
+        Command::Plan(options) => compared(command::plan::run(options)),
+        Command::Export(options) => call(command::export::run(options)),
+        Command::Delete(options) => call(command::delete::run(options)),
+        Command::Validate(options) => ended(command::validate::run(&options)),
         Command::Error(command) => ended(command::error::run(&command)),
         Command::Pki(command) => ended(command::pki::run(command)),
         Command::Completions { shell } => {
@@ -68,6 +76,19 @@ fn call(command: impl Future<Output = Result<(), Fault>>) -> ExitCode {
             () = tasks.stopping().cancelled() => Ok(()),
         }
     })
+}
+
+/// Exit code of a comparison that found something.
+const DIFFERS: u8 = 2;
+
+/// As [`call`], and tells by the exit code whether something differs.
+fn compared(command: impl Future<Output = Result<bool, Fault>>) -> ExitCode {
+    let differs = Cell::new(false);
+    let ended = call(async {
+        differs.set(command.await?);
+        Ok(())
+    });
+    if differs.get() { ExitCode::from(DIFFERS) } else { ended }
 }
 
 fn ended(outcome: Result<(), Fault>) -> ExitCode {

@@ -1,94 +1,25 @@
-//! Policy files: `apiVersion: muster.io/v1`, `kind: Policy`, `metadata`, `spec`.
+//! A single policy in a file.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use muster_errors::{ErrorCode, Fault};
-use muster_proto::policy::v1::{OnUnassign, Policy, Setting};
-use muster_types::{SettingId, SettingValue};
-use serde::Deserialize;
+use muster_proto::policy::v1::Policy;
+use muster_types::{Clock as _, SystemClock, Timestamp};
 
-/// Largest policy file, in bytes.
-pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+use crate::files::mistake::Findings;
+use crate::files::set::{self, Object, Set, Spec};
+use crate::files::source::Source;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Manifest {
-    api_version: ApiVersion,
-    kind: Kind,
-    metadata: Metadata,
-    spec: Spec,
-}
-
-#[derive(Debug, Deserialize)]
-enum ApiVersion {
-    #[serde(rename = "muster.io/v1")]
-    V1,
-}
-
-#[derive(Debug, Deserialize)]
-enum Kind {
-    Policy,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Metadata {
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Spec {
-    profile: String,
-    /// What becomes of the settings on a device that the policy no longer reaches.
-    #[serde(default)]
-    on_unassign: Unassigned,
-    settings: BTreeMap<SettingId, SettingValue>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Unassigned {
-    #[default]
-    Revert,
-    Keep,
-}
-
-impl From<Unassigned> for OnUnassign {
-    fn from(unassigned: Unassigned) -> Self {
-        match unassigned {
-            Unassigned::Revert => Self::Revert,
-            Unassigned::Keep => Self::Keep,
-        }
-    }
-}
+pub use crate::files::source::FILE_BYTES_MAX;
 
 /// Reads a policy from a file, or from standard input by the name `-`.
 ///
 /// # Errors
-/// `ARGUMENT_INVALID` that names file, line and column.
+/// `FILE_INVALID`, or the code that all mistakes have, with file, line and column of each.
 pub fn read_policy(file: &Path) -> Result<Policy, Fault> {
-    let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let refused = |problem: String| Fault::new(ErrorCode::ArgumentInvalid, format!("{shown}: {problem}"));
-    let text = read(file).map_err(|error| refused(format!("cannot be read: {error}")))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(refused(format!("larger than {FILE_BYTES_MAX} bytes")));
-    }
-    parse_policy(&text).map_err(refused)
-}
-
-fn read(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    // One byte more than the limit tells a file at the limit from one over it.
-    let limit = FILE_BYTES_MAX + 1;
-    if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(file)?.take(limit).read_to_string(&mut text)?;
-    }
-    Ok(text)
+    let (set, findings) = set::load(&[PathBuf::from(file)], SystemClock.now());
+    findings.settle()?;
+    only(set, &file.display().to_string())
 }
 
 /// Reads a policy from the text of a file.
@@ -96,16 +27,32 @@ fn read(file: &Path) -> std::io::Result<String> {
 /// # Errors
 /// What is wrong, with line and column.
 pub fn parse_policy(text: &str) -> Result<Policy, String> {
-    let manifest: Manifest = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let Manifest { api_version: ApiVersion::V1, kind: Kind::Policy, metadata, spec } = manifest;
-    let Spec { profile, on_unassign, settings } = spec;
-    let settings = settings.into_iter().map(Setting::from).collect();
-    let on_unassign = OnUnassign::from(on_unassign).into();
-    Ok(Policy { display_name: metadata.name, profile, settings, on_unassign, ..Policy::default() })
+    let mut findings = Findings::default();
+    let source = Source { name: "policy".into(), text: text.to_owned() };
+    let set = set::check(&[source], Timestamp::from_micros(0), &mut findings);
+    findings.settle().and_then(|()| only(set, "policy")).map_err(|fault| fault.message)
+}
+
+fn only(set: Set, file: &str) -> Result<Policy, Fault> {
+    let wrong = |found: String| {
+        Fault::new(
+            ErrorCode::FileInvalid,
+            format!("{file}: expected one document of kind Policy, found {found}"),
+        )
+    };
+    let count = set.objects.len();
+    match set.objects.into_iter().next() {
+        Some(Object { spec: Spec::Policy(spec), name, .. }) if count == 1 => Ok(spec.policy(&name)),
+        Some(object) if count == 1 => Err(wrong(format!("kind {}", object.kind()))),
+        _ => Err(wrong(format!("{count} documents"))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use muster_proto::policy::v1::OnUnassign;
+    use muster_types::{SettingId, SettingValue};
+
     use super::*;
 
     const GOOD: &str = "
@@ -143,20 +90,13 @@ spec:
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
-        for (from, to, expected) in [
-            ("kind: Policy", "kind: Polizy", "Polizy"),
-            ("muster.io/v1", "muster.io/v9", "muster.io/v9"),
-            ("  profile:", "  profil:", "profil"),
-            ("linux-antivirus/scan_archives: true", "scan archives: true", "scan archives"),
-            (
-                "    linux-antivirus/scan_archives: true",
-                "    linux-antivirus/enforcement_level: passive",
-                "enforcement_level",
-            ),
-        ] {
-            let error = parse_policy(&GOOD.replace(from, to)).unwrap_err();
-            assert!(error.contains(expected) && error.contains("line"), "{to}: {error}");
+    fn what_is_not_one_policy_is_refused() {
+        let two = format!("{GOOD}---{}", GOOD.replace("baseline", "other"));
+        let group =
+            "{apiVersion: muster.io/v1, kind: Group, metadata: {name: g}, spec: {static: {devices: []}}}";
+        for (text, found) in [(two.as_str(), "2 documents"), (group, "kind Group"), ("", "0 documents")] {
+            let refused = parse_policy(text).unwrap_err();
+            assert!(refused.contains(found), "{refused}");
         }
     }
 }

@@ -27,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "facts", run: target::facts::run, seeds: target::facts::seeds, mutations: 20_000 },
     Target { name: "csr", run: target::csr::run, seeds: target::csr::seeds, mutations: 10_000 },
     Target { name: "chain", run: target::chain::run, seeds: target::chain::seeds, mutations: 10_000 },
+    Target { name: "files", run: target::files::run, seeds: target::files::seeds, mutations: 5_000 },
     Target { name: "filter", run: target::filter::run, seeds: target::filter::seeds, mutations: 20_000 },
     Target { name: "token", run: target::token::run, seeds: target::token::seeds, mutations: 20_000 },
     Target { name: "bundle", run: target::bundle::run, seeds: target::bundle::seeds, mutations: 5_000 },

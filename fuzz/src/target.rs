@@ -4,6 +4,7 @@ pub(crate) mod bundle;
 pub(crate) mod chain;
 pub(crate) mod csr;
 pub(crate) mod facts;
+pub(crate) mod files;
 pub(crate) mod filter;
 mod managed;
 pub(crate) mod mdatp;

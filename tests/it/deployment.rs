@@ -196,6 +196,27 @@ impl Deployment {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// Types a command that must find a difference, which is exit code 2, and reads its JSON.
+    pub(crate) fn differs(&self, args: &[&str]) -> Value {
+        let output = self.command(args).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Types a command and gives its exit code.
+    pub(crate) fn outcome(&self, args: &[&str]) -> Option<i32> {
+        self.command(args).output().unwrap().status.code()
+    }
+
+    /// Exports what there is into a folder.
+    pub(crate) fn export(&self, folder: &str) {
+        let mut command = muster();
+        command.args(["export", "-o", folder, "--endpoint", &self.endpoint()]);
+        command.arg("--data-dir").arg(self.pki().parent().unwrap());
+        succeed(&mut command);
+    }
+
     /// Types a command that must fail, and gives the code it fails with.
     pub(crate) fn refused(&self, args: &[&str]) -> String {
         error_code(&self.command(args).output().unwrap())

@@ -5,6 +5,7 @@
 mod deployment;
 mod dynamic_groups;
 mod lifecycle;
+mod policy_files;
 mod quickstart;
 mod refusals;
 mod story;

@@ -9,9 +9,11 @@ use muster_catalog::Catalogue;
 use muster_errors::{ErrorCode, Fault};
 use muster_managed::render::{self, Rendered};
 use muster_managed::{Form, registry};
-use muster_types::{SettingId, SettingValue};
+use muster_types::{Clock as _, SettingId, SettingValue, SystemClock};
 
-use crate::manifest::{self, FILE_BYTES_MAX};
+use crate::files::mistake::Findings;
+use crate::files::set::{self, Spec};
+use crate::files::source::{FILE_BYTES_MAX, Source};
 use crate::output::{note, print_text};
 
 /// What policies become on a device.
@@ -94,38 +96,23 @@ fn read(file: &Path, shown: &str) -> Result<String, Fault> {
 /// Reads the policies of a file, one or more documents.
 ///
 /// # Errors
-/// `FILE_INVALID`, or what is wrong with the first setting that is.
+/// `FILE_INVALID`, or the code that all mistakes have, with file, line and column of each.
 pub fn parse(shown: &str, text: &str) -> Result<Vec<FilePolicy>, Fault> {
-    let mut policies = Vec::new();
-    for document in documents(text) {
-        let refused = |problem: String| Fault::new(ErrorCode::FileInvalid, format!("{shown}: {problem}"));
-        let policy = manifest::parse_policy(&document).map_err(refused)?;
-        let settings = policy.settings.into_iter().map(<(SettingId, SettingValue)>::try_from);
-        let settings: Vec<_> =
-            settings.collect::<Result<_, _>>().map_err(|error| refused(error.to_string()))?;
-        let settings = Catalogue::builtin().check(&policy.profile, settings).map_err(|violations| {
-            let messages: Vec<_> = violations.iter().map(ToString::to_string).collect();
-            let code = violations.first().map_or(ErrorCode::FileInvalid, |violation| violation.code);
-            Fault::new(code, format!("{shown}: {}", messages.join("; ")))
-        })?;
-        let place = format!("policy {:?} of {shown}", policy.display_name);
-        policies.push(FilePolicy { place, name: policy.display_name, settings });
-    }
-    Ok(policies)
-}
-
-/// The documents of a text, without those that say nothing.
-fn documents(text: &str) -> Vec<String> {
-    let mut documents = vec![String::new()];
-    for line in text.split_inclusive('\n') {
-        if line.trim_end() == "---" {
-            documents.push(String::new());
-        } else if let Some(document) = documents.last_mut() {
-            document.push_str(line);
+    let mut findings = Findings::default();
+    let source = Source { name: shown.into(), text: text.to_owned() };
+    let set = set::check(&[source], SystemClock.now(), &mut findings);
+    findings.settle()?;
+    let policies = set.objects.into_iter().map(|object| {
+        let place = format!("policy {:?} of {shown}", object.name);
+        match object.spec {
+            Spec::Policy(spec) => Ok(FilePolicy { place, name: object.name, settings: spec.settings }),
+            Spec::Group(_) | Spec::Assignment(_) | Spec::EnforcementScope(_) | Spec::Waiver(_) => {
+                let message = format!("{}: expected kind Policy", object.place);
+                Err(Fault::new(ErrorCode::FileInvalid, message))
+            }
         }
-    }
-    documents.retain(|document| !document.trim().is_empty());
-    documents
+    });
+    policies.collect()
 }
 
 /// The settings of policies together, where none sets what another does.

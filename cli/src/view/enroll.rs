@@ -231,6 +231,22 @@ pub const SCOPE: &[(&str, &str)] = &[
     ("devices recoded", "/devices_recoded"),
 ];
 
+/// What a change of the enforcement scope does.
+#[must_use]
+pub fn scope_change(change: &pb::UpdateEnforcementScopeResponse) -> Value {
+    let pb::UpdateEnforcementScopeResponse {
+        enforcement_scope: _,
+        devices_gained,
+        devices_lost,
+        devices_recoded,
+    } = change;
+    json!({
+        "devices_gained": devices_gained,
+        "devices_lost": devices_lost,
+        "devices_recoded": devices_recoded,
+    })
+}
+
 /// The enforcement scope.
 #[must_use]
 pub fn scope(scope: &pb::EnforcementScope) -> Value {

@@ -41,6 +41,11 @@ fn any_filter_is_refused_with_a_place_or_understood() {
 }
 
 #[test]
+fn any_file_is_refused_with_places_or_reads_back_as_the_same() {
+    smoke("files");
+}
+
+#[test]
 fn any_token_is_no_secret_or_one() {
     smoke("token");
 }
@@ -83,6 +88,7 @@ fn most_seeds_are_good() {
 
 #[test]
 fn every_target_is_tried_here() {
-    let tried = ["facts", "csr", "chain", "filter", "token", "bundle", "rule", "mdatp", "wdav", "tpm"];
+    let tried =
+        ["facts", "csr", "chain", "files", "filter", "token", "bundle", "rule", "mdatp", "wdav", "tpm"];
     assert!(muster_fuzz::TARGETS.iter().all(|target| tried.contains(&target.name)));
 }
