@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use muster_catalog::{Kind, MergeMode, Setting};
+use muster_catalog::{ITEMS_MAX, Kind, MergeMode, Setting};
 use muster_types::SettingValue;
 
 use super::{Candidate, Source};
@@ -41,7 +41,8 @@ pub(super) struct Merged {
 ///
 /// Each policy keeps to the most items that a list may have; joined they may be more. No rule says which items would be
 /// left out then, so it is a conflict like any other: of the policies with the best priority all items are in force, if
-/// those are not too many, and otherwise the setting is withheld with all candidates.
+/// those are not too many, and otherwise the setting is withheld with all candidates. Where whole rules are put one after
+/// the other, the catalogue bounds the rules of one policy, and together they may be [`ITEMS_MAX`].
 pub(super) fn merge(setting: &Setting, offers: &[Offer<'_>]) -> Merged {
     let merged = joined(setting, offers);
     if fits(setting, &merged) {
@@ -72,6 +73,7 @@ fn joined(setting: &Setting, offers: &[Offer<'_>]) -> Merged {
 
 fn fits(setting: &Setting, merged: &Merged) -> bool {
     let max = match &setting.kind {
+        _ if setting.merge == MergeMode::Concatenate => ITEMS_MAX,
         Kind::TextList { max_items, .. } | Kind::ObjectList { max_items, .. } => *max_items,
         Kind::Bool { .. } | Kind::Enum { .. } | Kind::Flags { .. } | Kind::Integer { .. } | Kind::Text(_) => {
             return true;

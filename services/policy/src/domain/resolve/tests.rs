@@ -3,12 +3,14 @@
 mod laws;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use muster_catalog::{Catalogue, Platform, RulesAsOf, TamperLock};
+use muster_catalog::{Catalogue, Kind, MergeMode, Platform, RulesAsOf, TamperLock};
 use muster_types::{GroupId, PolicyId, SettingId, SettingValue, WithheldReason};
 use uuid::Uuid;
 
-use super::{Channel, Effective, Facts, InForce, Reaching, resolve};
+use super::merge::{self, Offer};
+use super::{Channel, Effective, Facts, InForce, Reaching, Source, resolve};
 use crate::domain::assignment::Priority;
 use crate::domain::waiver::Exempt;
 
@@ -86,7 +88,7 @@ fn threats(items: Vec<BTreeMap<String, SettingValue>>) -> Settings {
     one("threat_type_settings", SettingValue::Objects(items))
 }
 
-fn policies_of(sources: &[std::sync::Arc<super::Source>]) -> Vec<u128> {
+fn policies_of(sources: &[Arc<Source>]) -> Vec<u128> {
     sources.iter().map(|source| source.policy.uuid().as_u128()).collect()
 }
 
@@ -142,7 +144,7 @@ fn only_a_contradicted_rule_is_withheld() {
     let windows = facts(Platform::Windows);
     let rules: Vec<_> = Catalogue::builtin()
         .settings()
-        .filter(|setting| setting.merge == muster_catalog::MergeMode::PerRule)
+        .filter(|setting| setting.merge == MergeMode::PerRule)
         .map(|setting| setting.id.clone())
         .collect();
     let text = |text: &str| SettingValue::Text(text.into());
@@ -236,13 +238,13 @@ fn lists_that_are_too_long_together_are_withheld_unless_a_priority_decides() {
 #[test]
 fn firewall_rules_of_all_policies_are_delivered_contradictions_included() {
     let rule = |action: &str| -> BTreeMap<String, SettingValue> {
-        [("fwrule_name", "ssh"), ("fwrule_action", action)]
+        [("name", "ssh"), ("action", action)]
             .map(|(name, value)| (name.into(), SettingValue::Text(value.into())))
             .into()
     };
     let id: SettingId = "windows-firewall-rules/rules".parse().unwrap();
     let Some(setting) = Catalogue::builtin().setting(&id) else { return };
-    assert_eq!(setting.merge, muster_catalog::MergeMode::Concatenate);
+    assert_eq!(setting.merge, MergeMode::Concatenate);
     let policy = |rules| Settings::from([(id.clone(), SettingValue::Objects(rules))]);
     let (a, b) = (policy(vec![rule("block")]), policy(vec![rule("allow"), rule("block")]));
     let windows = facts(Platform::Windows);
@@ -250,6 +252,22 @@ fn firewall_rules_of_all_policies_are_delivered_contradictions_included() {
     assert_eq!(effective.settings[0].value, SettingValue::Objects(vec![rule("allow"), rule("block")]));
     assert_eq!(effective.etag, resolved(windows, &[&b, &a]).etag);
     assert!(effective.withheld.is_empty());
+}
+
+#[test]
+fn the_most_rules_of_one_policy_do_not_bound_those_of_several() {
+    let mut setting = Catalogue::builtin().setting(&id("allowed_threats")).unwrap().clone();
+    setting.merge = MergeMode::Concatenate;
+    let Kind::TextList { max_items, .. } = &mut setting.kind else { panic!("{:?}", setting.kind) };
+    *max_items = 150;
+    let list = |from: u32| SettingValue::Strings((from..from + 150).map(|n| n.to_string()).collect());
+    let lists: Vec<_> = (0..14).map(|n| list(n * 150)).collect();
+    let source = Arc::new(Source { policy: policy(1), revision: 1, priority: None, groups: Vec::new() });
+    let offers: Vec<_> = lists.iter().map(|value| Offer { value, source: source.clone() }).collect();
+    assert!(merge::merge(&setting, &offers[..2]).value.is_some());
+    assert_eq!(merge::merge(&setting, &offers).conflicting.len(), 14);
+    setting.merge = MergeMode::Union;
+    assert_eq!(merge::merge(&setting, &offers[..2]).conflicting.len(), 2);
 }
 
 #[test]

@@ -141,3 +141,70 @@ impl Results {
         self.of.capacity() * size_of::<u32>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use muster_catalog::{Catalogue, Platform, RulesAsOf, TamperLock};
+    use muster_types::{SettingValue, setting};
+
+    use super::*;
+    use crate::domain::resolve::{Channel, Facts};
+
+    fn reach(tamper: TamperLock) -> Reach {
+        let facts = Facts {
+            platform: Platform::Linux,
+            channel: Channel::Ssm,
+            domain_controller: false,
+            agent_level: Catalogue::builtin().agent_level(Platform::Linux, None),
+            tamper,
+            rules_as_of: RulesAsOf::Current,
+        };
+        Reach { facts, policies: Vec::new(), exempt: Vec::new() }
+    }
+
+    fn effective(value: bool) -> Effective {
+        let (id, value) = ("p/s".parse().unwrap(), SettingValue::Boolean(value));
+        Effective { etag: setting::etag([(&id, &value)]), ..Effective::default() }
+    }
+
+    fn set(results: &mut Results, ordinals: std::ops::Range<u32>, place: u32) -> Vec<u32> {
+        let mut changed = RoaringBitmap::new();
+        results.set(&ordinals.collect(), place, &mut changed);
+        changed.into_iter().collect()
+    }
+
+    #[test]
+    fn only_those_whose_etag_is_another_have_changed() {
+        let mut results = Results::default();
+        results.grow(6);
+        let one = results.add(reach(TamperLock::Off), effective(true));
+        assert_eq!(set(&mut results, 1..4, one), [1, 2, 3]);
+        assert!(set(&mut results, 1..4, one).is_empty());
+        let same = results.add(reach(TamperLock::On), effective(true));
+        let other = results.add(reach(TamperLock::Unknown), effective(false));
+        assert_eq!(set(&mut results, 0..3, same), [0]);
+        assert_eq!(set(&mut results, 2..9, other), [2, 3, 4, 5], "ordinals that did not come are skipped");
+    }
+
+    #[test]
+    fn a_result_is_kept_as_long_as_a_device_has_it() {
+        let mut results = Results::default();
+        results.grow(3);
+        let one = results.add(reach(TamperLock::Off), effective(true));
+        set(&mut results, 0..2, one);
+        results.forget_unused();
+        assert_eq!((results.find(&reach(TamperLock::Off)), results.len()), (Some(one), 1));
+        set(&mut results, 0..1, NOTHING);
+        results.forget_unused();
+        assert_eq!(results.len(), 1);
+        set(&mut results, 1..2, NOTHING);
+        results.forget_unused();
+        assert_eq!((results.find(&reach(TamperLock::Off)), results.len()), (None, 0));
+        let again = results.add(reach(TamperLock::On), effective(false));
+        assert_eq!(again, one, "places are used again");
+        set(&mut results, 2..3, again);
+        assert_eq!(results.get(Some(2)).etag, effective(false).etag);
+        assert_eq!(**results.get(Some(0)), Effective::default());
+        assert_eq!(**results.get(None), Effective::default());
+    }
+}
