@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use muster_catalog::Catalogue;
 use muster_errors::Fault;
-use muster_eventlog::command::{Executed, Repository, State};
+use muster_eventlog::command::{ExecuteError, Executed, Repository, State};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::Projected;
 use muster_eventlog::{Actor, Context};
@@ -105,6 +105,8 @@ impl Commands {
         }
     }
 
+    /// Runs a command. That there is nothing to do, or a refusal, is decided on what the log holds: what is in memory may
+    /// be of before another process wrote, which only an append finds out by itself.
     async fn run<S: State, R: Into<Fault>>(
         &self,
         repository: &Repository<S>,
@@ -113,17 +115,24 @@ impl Commands {
         decide: impl Fn(&S) -> Result<Vec<S::Event>, R>,
     ) -> Result<Executed<S>, Fault> {
         let stream = self.stream::<S>(id);
+        let context = Context {
+            actor: asked.actor.clone(),
+            time: self.clock.now(),
+            correlation_id: asked.request.uuid(),
+            causation_id: None,
+            traceparent: current_traceparent().map(Arc::from),
+        };
         let done = if asked.validate_only {
+            repository.forget(stream);
             repository.rehearse(&self.log, stream, decide).await
         } else {
-            let context = Context {
-                actor: asked.actor.clone(),
-                time: self.clock.now(),
-                correlation_id: asked.request.uuid(),
-                causation_id: None,
-                traceparent: current_traceparent().map(Arc::from),
-            };
-            repository.execute(&self.log, stream, asked.request, &context, decide).await
+            match repository.execute(&self.log, stream, asked.request, &context, &decide).await {
+                Ok(Executed { position: None, .. }) | Err(ExecuteError::Refused(_)) => {
+                    repository.forget(stream);
+                    repository.execute(&self.log, stream, asked.request, &context, decide).await
+                }
+                done => done,
+            }
         };
         done.map_err(Fault::from)
     }

@@ -7,10 +7,10 @@ mod draft;
 mod propose;
 
 use muster_errors::Fault;
-use muster_types::{GroupId, PolicyId, RequestId, ResourceName, TenantId, WaiverId};
+use muster_types::{Aggregate, GroupId, PolicyId, RequestId, ResourceName, StreamId, TenantId, WaiverId};
 
 use super::{GivenContent, policy_id, waiver_id};
-use crate::domain::assignment::Tie;
+use crate::domain::assignment::{self, Tie};
 use crate::domain::change::Fact;
 use crate::domain::waiver::Grant;
 
@@ -115,6 +115,22 @@ impl Change {
         }
     }
 
+    /// The stream that it writes to.
+    fn stream(&self, tenant: TenantId) -> StreamId {
+        let (aggregate, id) = match self {
+            Self::CreatePolicy { request, .. } => (Aggregate::Policy, policy_id(tenant, *request).uuid()),
+            Self::UpdatePolicy { id, .. } | Self::DeletePolicy { id, .. } | Self::UndeletePolicy { id } => {
+                (Aggregate::Policy, id.uuid())
+            }
+            Self::AssignPolicy { policy, group, .. } | Self::UnassignPolicy { policy, group } => {
+                (Aggregate::Assignment, assignment::stream_id(*policy, *group))
+            }
+            Self::CreateWaiver { request, .. } => (Aggregate::Waiver, waiver_id(tenant, *request).uuid()),
+            Self::RevokeWaiver { id } => (Aggregate::Waiver, id.uuid()),
+        };
+        StreamId::new(tenant, aggregate, id)
+    }
+
     /// A fault as the caller of many changes sees it.
     fn fault(&self, place: usize, fault: impl Into<Fault>) -> Fault {
         fault.into().within(&format!("changes[{place}].{}", self.field()))
@@ -126,6 +142,8 @@ impl Change {
 pub struct Proposed {
     /// What each change makes or changes, in order.
     pub names: Vec<ResourceName>,
+    /// This very request made them before.
+    pub made_before: bool,
     drafts: Drafts,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::ReadError;
 use muster_eventlog::command::Executed;
 use muster_types::id::derive;
 use muster_types::{PolicyId, Positions, RequestId, Service, SettingId, SettingValue, TenantId};
@@ -58,8 +59,7 @@ impl Commands {
         etag: String,
         given: GivenContent,
     ) -> Result<Executed<Policy>, Fault> {
-        let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
-        let profile = policy.known().ok_or(policy::Error::Unknown)?.profile.clone();
+        let profile = self.there(id).await?.known().ok_or(policy::Error::Unknown)?.profile.clone();
         let content = self.check(&profile, given)?;
         let _turn = self.turn.lock().await;
         self.check_name(&content.display_name, id)?;
@@ -90,7 +90,7 @@ impl Commands {
     /// An unknown policy; a name that another has taken since.
     pub async fn undelete_policy(&self, asked: &Asked, id: PolicyId) -> Result<Executed<Policy>, Fault> {
         let _turn = self.turn.lock().await;
-        let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
+        let policy = self.there(id).await?;
         self.check_name(&policy.made().ok_or(policy::Error::Unknown)?.display_name, id)?;
         let command = Command::Undelete { origin: self.origin(asked) };
         let done = self.run(&self.policies, asked, id.uuid(), |policy| policy.decide(&command)).await?;
@@ -142,14 +142,19 @@ impl Commands {
     }
 
     pub(super) async fn check_policy(&self, id: PolicyId) -> Result<(), Fault> {
-        let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
-        if policy.known().is_none() {
-            // What is in memory may be of before another process made it.
-            self.policies.forget(self.stream::<Policy>(id.uuid()));
-            let (policy, _) = self.policies.load(&self.log, self.stream::<Policy>(id.uuid())).await?;
-            policy.known().ok_or(policy::Error::Unknown)?;
-        }
+        self.there(id).await?.known().ok_or(policy::Error::Unknown)?;
         Ok(())
+    }
+
+    /// A policy as it is in memory if it is there, else as the log has it: another process may have made it.
+    async fn there(&self, id: PolicyId) -> Result<Policy, ReadError> {
+        let stream = self.stream::<Policy>(id.uuid());
+        let (policy, _) = self.policies.load(&self.log, stream).await?;
+        if policy.known().is_some() {
+            return Ok(policy);
+        }
+        self.policies.forget(stream);
+        Ok(self.policies.load(&self.log, stream).await?.0)
     }
 
     async fn folded(&self, done: &Executed<Policy>) {

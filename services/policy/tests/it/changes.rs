@@ -193,6 +193,22 @@ async fn the_same_request_again_changes_nothing_whatever_came_after() {
 }
 
 #[tokio::test]
+async fn a_repeated_set_of_assignments_does_not_undo_what_came_after() {
+    let house = House::with_devices().await;
+    house.apply(set(8, [creation(1, "a", "passive")])).await.unwrap();
+    house.apply(set(9, [assignment(1, 0)])).await.unwrap();
+    let back = Kind::UnassignPolicy(pb::UnassignPolicyRequest {
+        policy: policy(1),
+        group: group_name(0),
+        ..Default::default()
+    });
+    house.apply(set(10, [back])).await.unwrap();
+    assert_eq!(house.apply(set(9, [assignment(1, 0)])).await.unwrap().events, 0);
+    assert!(house.effective(0).await.settings.is_empty());
+    house.end().await;
+}
+
+#[tokio::test]
 async fn what_is_so_already_makes_no_event() {
     let house = House::with_devices().await;
     house.apply(set(8, [creation(1, "a", "passive"), assignment(1, 0)])).await.unwrap();
@@ -229,4 +245,38 @@ async fn a_set_of_changes_has_a_limit() {
     let full = set(9, (0..500).map(|n| creation(n, &n.to_string(), "passive")));
     assert_eq!(house.apply(full).await.unwrap().events, 500);
     house.end().await;
+}
+
+#[tokio::test]
+async fn of_two_sets_at_once_one_takes_the_name() {
+    let house = House::new();
+    let (one, other) = tokio::join!(
+        house.apply(set(8, [creation(1, "a", "passive")])),
+        house.apply(set(9, [creation(2, "a", "real_time")])),
+    );
+    let refused = one.err().xor(other.err()).unwrap();
+    assert_eq!(code(&refused), ErrorCode::NameTaken);
+    assert_eq!(house.policies().await, [("a".into(), 1)]);
+    house.end().await;
+}
+
+#[tokio::test]
+async fn a_set_decides_again_when_another_process_was_first() {
+    let house = House::new();
+    house.apply(set(8, [creation(1, "a", "passive"), creation(2, "b", "passive")])).await.unwrap();
+    house.apply(set(9, [update(1, "a", "on_demand")])).await.unwrap();
+    let other = House::on(house.log().clone(), house.clock.clone());
+    other.settled().await;
+    other.apply(set(10, [update(1, "a", "real_time"), deletion(2)])).await.unwrap();
+    let etag = |etag: &str| {
+        let Kind::UpdatePolicy(mut request) = update(1, "a", "passive") else { unreachable!() };
+        request.policy.as_mut().unwrap().etag = etag.into();
+        Kind::UpdatePolicy(request)
+    };
+    let stale = house.apply(set(11, [etag("r2")])).await.unwrap_err();
+    assert_eq!(code(&stale), ErrorCode::EtagMismatch);
+    house.apply(set(12, [etag("r3"), creation(3, "b", "passive")])).await.unwrap();
+    assert_eq!(house.policies().await, [("a".into(), 4), ("b".into(), 1)]);
+    house.tasks.shutdown(std::time::Duration::from_secs(5)).await.unwrap();
+    other.end().await;
 }

@@ -14,7 +14,7 @@ use super::{Applied, Change, Proposed};
 
 impl Commands {
     /// Makes changes, all of them or none, in one append. `approve` is asked about what they would come to, while nothing
-    /// else is changed here and the view shows all that was.
+    /// else is changed here and the view shows all that was; not when the same request made them before.
     ///
     /// # Errors
     /// Those of [`Commands::propose`] and of `approve`.
@@ -29,7 +29,9 @@ impl Commands {
         loop {
             self.folded_all().await?;
             let proposed = self.propose(asked, changes, &BTreeSet::new()).await?;
-            approve(&proposed)?;
+            if !proposed.made_before {
+                approve(&proposed)?;
+            }
             let appends = if asked.validate_only { Vec::new() } else { self.appends(asked, &proposed) };
             match self.append(appends).await {
                 Ok((events, position)) => {

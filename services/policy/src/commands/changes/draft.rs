@@ -127,6 +127,8 @@ async fn draft<'a, S: State, K: Ord + Hash + Copy>(
         Entry::Occupied(known) => Ok(known.into_mut()),
         Entry::Vacant(place) => {
             let stream = commands.stream::<S>(id);
+            // That there is nothing to do is decided on what the log holds, whoever wrote it.
+            repository.forget(stream);
             let (state, was) = repository.load(&commands.log, stream).await?;
             Ok(place.insert(Draft { stream, was, state, events: Vec::new() }))
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use muster_errors::Fault;
 use muster_eventlog::ReadError;
 use muster_types::id::derive;
-use muster_types::{GroupId, PolicyId, RequestId, ResourceName};
+use muster_types::{GroupId, PolicyId, RequestId, Version};
 
 use super::super::assignment::{ASSIGNMENTS_MAX, group_unknown, too_many_assignments};
 use super::super::policy::name_taken;
@@ -41,56 +41,33 @@ impl Commands {
         groups: &BTreeSet<GroupId>,
     ) -> Result<Proposed, Fault> {
         self.see(asked).await?;
-        match self.try_propose(asked, changes, groups).await {
-            // What is in memory may be of before another process wrote.
-            Err((fault, drafts)) if fault.code.status() != tonic::Code::InvalidArgument => {
-                drafts.forget(self);
-                self.try_propose(asked, changes, groups).await.map_err(|(fault, _)| fault)
-            }
-            outcome => outcome.map_err(|(fault, _)| fault),
-        }
-    }
-
-    async fn try_propose(
-        &self,
-        asked: &Asked,
-        changes: &[Change],
-        groups: &BTreeSet<GroupId>,
-    ) -> Result<Proposed, (Fault, Drafts)> {
         let origin = self.origin(asked);
         let (drafts, last) = (Drafts::default(), BTreeMap::new());
         let mut proposal = Proposal { commands: self, origin: &origin, groups, drafts, last };
         let names = changes.iter().map(|change| change.name(self.tenant)).collect();
-        match proposal.was_made(changes).await {
-            Ok(true) => return Ok(Proposed { names, drafts: proposal.drafts }),
-            Ok(false) => {}
-            Err(error) => return Err((error.into(), proposal.drafts)),
+        if self.were_made(asked, changes).await? {
+            return Ok(Proposed { names, made_before: true, drafts: proposal.drafts });
         }
         for (place, change) in changes.iter().enumerate() {
-            if let Err(fault) = proposal.take(place, change).await {
-                return Err((change.fault(place, fault), proposal.drafts));
-            }
+            proposal.take(place, change).await.map_err(|fault| change.fault(place, fault))?;
         }
-        if let Err((place, fault)) = proposal.check_whole() {
-            return Err((changes[place].fault(place, fault), proposal.drafts));
-        }
-        Ok(Proposed { names, drafts: proposal.drafts })
+        proposal.check_whole().map_err(|(place, fault)| changes[place].fault(place, fault))?;
+        Ok(Proposed { names, made_before: false, drafts: proposal.drafts })
     }
-}
 
-impl Proposal<'_> {
-    /// Whether this very request changed one of the policies before: then all of it was made, whatever came after.
-    async fn was_made(&mut self, changes: &[Change]) -> Result<bool, ReadError> {
+    /// Whether this very request wrote one of the streams before: then all of it was made, whatever came after.
+    async fn were_made(&self, asked: &Asked, changes: &[Change]) -> Result<bool, ReadError> {
         for change in changes {
-            let ResourceName::Policy(_, id) = change.name(self.commands.tenant) else { continue };
-            let draft = self.drafts.policy(self.commands, id).await?;
-            if draft.state.made().is_some_and(|known| known.was_changed_by(self.origin.request)) {
+            let events = self.log.read(change.stream(self.tenant), Version::NONE).await?;
+            if events.iter().any(|event| event.context.correlation_id == asked.request.uuid()) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
 
+impl Proposal<'_> {
     async fn take(&mut self, place: usize, change: &Change) -> Result<(), Fault> {
         let tenant = self.commands.tenant;
         let origin = self.origin_of(place);

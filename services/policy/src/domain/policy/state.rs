@@ -56,12 +56,6 @@ impl Known {
         revision_id(&self.profile, &self.settings, self.on_unassign)
     }
 
-    /// Whether a request has changed it.
-    #[must_use]
-    pub fn was_changed_by(&self, request: RequestId) -> bool {
-        self.requests.contains(&request)
-    }
-
     fn check_etag(&self, expected: &str) -> Result<(), Error> {
         let found = self.etag();
         if expected.is_empty() || expected == found {
@@ -72,7 +66,7 @@ impl Known {
 
     /// A lost reply is asked for again, with what was asked; anything else is another request, with an id of its own.
     fn check_request(&self, origin: &Origin) -> Result<(), Error> {
-        if self.was_changed_by(origin.request) { Err(Error::RequestReused) } else { Ok(()) }
+        if self.requests.contains(&origin.request) { Err(Error::RequestReused) } else { Ok(()) }
     }
 
     fn says(&self, content: &Content) -> bool {
