@@ -85,5 +85,5 @@ pub(crate) fn other_platform(
     its: Platform,
 ) -> Option<String> {
     let platform = catalogue.profile(setting.id.profile())?.platform;
-    (platform != its).then(|| format!("is for {platform}; {name} is of {its}"))
+    (platform != its).then(|| format!("is for {}; {name} is of {}", platform.name(), its.name()))
 }

@@ -77,7 +77,7 @@ fn what_has_no_place_is_told_with_the_reason() {
     assert_eq!(rendered.text, "");
     let reasons: Vec<_> = rendered.left_out.values().map(String::as_str).collect();
     let expected = [
-        "is for linux; the registry is of windows",
+        "is for Linux; the registry is of Windows",
         "lands by its configuration service provider alone",
         "separates the items",
         "is not documented",
