@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    apply, catalog, delete, device, diff, error, events, export, group, import, loadgen, log, pki, plan,
-    policy, registration, render, report, scope, token, trust_anchor, validate, waiver,
+    apply, catalog, delete, device, diff, error, events, explain, export, group, import, loadgen, log, pki,
+    plan, policy, registration, render, report, scope, token, trust_anchor, validate, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -61,6 +61,9 @@ pub enum Command {
     Delete(delete::Options),
     /// Check files of policies, groups, assignments, scope and waivers (offline)
     Validate(validate::Options),
+    /// Why a device is set to what it is set to
+    #[command(subcommand)]
+    Explain(explain::Command),
     /// How devices stand: what they read back
     #[command(subcommand)]
     Report(report::Command),

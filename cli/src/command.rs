@@ -7,6 +7,7 @@ pub mod device;
 pub mod diff;
 pub mod error;
 pub mod events;
+pub mod explain;
 pub mod export;
 pub mod group;
 pub mod import;

@@ -48,6 +48,7 @@ pub async fn start(options: Options, tasks: &TaskGroup) -> Result<Running, Failu
     let Options { server, enroll, identity, policy, report } = options;
     let ports = Ports::take(&server).await?;
     let enroll = enroll.served_at(&ports.endpoint());
+    let policy = policy.served_at(&ports.endpoint());
     let parts = vec![
         Part::new(Service::Enroll, move |deps| muster_enroll::build(enroll, deps)),
         Part::new(Service::Identity, move |deps| muster_identity::build(identity, deps)),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub mod enroll;
+pub mod explanation;
 pub mod identity;
 pub mod policy;
 

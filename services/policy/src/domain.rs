@@ -3,6 +3,9 @@
 pub mod assignment;
 pub mod change;
 pub mod check_in_settings;
+pub mod collision;
+pub mod explanation;
+pub mod plan;
 pub mod policy;
 pub mod resolve;
 pub mod session;

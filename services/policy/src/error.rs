@@ -8,11 +8,17 @@ use tracing::error;
 use crate::domain::{assignment, check_in_settings, policy, session, sync, waiver};
 
 /// Why the service cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder of trust holds no key that signs policies.
     #[error("policy-signing.key is missing: the policy service cannot sign what devices shall obey")]
     SigningKeyMissing,
+    /// The address of identity makes no sense.
+    #[error("the policy service cannot be set up")]
+    Config(#[from] Fault),
+    /// The service's own certificate cannot be used.
+    #[error("the certificate of the policy service cannot be used")]
+    Trust(#[from] muster_pki::TrustError),
 }
 
 /// Tells a caller why a call did not go through. What is no fault of the caller is logged here, and nowhere else.

@@ -3,6 +3,7 @@
 mod admin;
 mod convert;
 mod device;
+mod identity;
 mod keys;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use muster_types::{Clock, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
+pub use identity::IdentityClient;
 pub use keys::PolicyKeys;
 
 use crate::attendance::Attendance;
@@ -40,6 +42,8 @@ pub struct Grpc {
     pub commands: Arc<Commands>,
     /// The only reader.
     pub queries: Queries,
+    /// What other services are asked for.
+    pub identity: IdentityClient,
     /// Who was there, and whether twice.
     pub attendance: Attendance,
     /// Who waits for hints.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_catalog::Catalogue;
+use muster_client::{Client, ConnectOptions};
 use muster_eventlog::project::{Projected, View};
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
@@ -41,12 +42,15 @@ pub use error::Error;
 use attendance::{Attendance, Presence};
 use checkin::Documents;
 use commands::Commands;
-use grpc::{Grpc, PolicyKeys};
+use grpc::{Grpc, IdentityClient, PolicyKeys};
 use metrics::PolicyMetrics;
 use process_manager::ProcessManager;
 use projection::Fleet;
 use queries::Queries;
 use watch::Watches;
+
+/// Longest wait for identity, with retries; the admin who plans waits meanwhile.
+const IDENTITY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Builds the service and starts its background work on the task group.
 ///
@@ -67,7 +71,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
 /// # Errors
 /// [`Error`] when the key that signs policies is missing.
 pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Error> {
-    let Config { presence_seconds } = config;
+    let Config { presence_seconds, policy_identity_url } = config;
     let signer = deps.trust.policy_signer().cloned().ok_or(Error::SigningKeyMissing)?;
     let catalogue = Catalogue::builtin();
     let metrics = PolicyMetrics::register(&deps.metrics);
@@ -94,6 +98,7 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
     deps.tasks.spawn("waiver-expiry", expiry.run(deps.tasks.stopping().clone()));
     let grpc = Grpc {
         tenant: deps.tenant,
+        identity: identity(policy_identity_url, deps)?,
         commands,
         queries: Queries::new(fleet.clone(), log, clock.now()),
         attendance,
@@ -106,4 +111,13 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         metrics,
     };
     Ok((grpc, fleet))
+}
+
+/// What asks identity, with this service's own certificate.
+fn identity(url: Option<String>, deps: &Deps) -> Result<IdentityClient, Error> {
+    let Some(url) = url else { return Ok(IdentityClient::default()) };
+    let mut options = ConnectOptions::new(url, deps.trust.ca_certs().to_vec())
+        .with_identity(deps.trust.service_identity(Service::Policy)?);
+    options.call_timeout = IDENTITY_WAIT_MAX;
+    Ok(IdentityClient::new(Some(Client::connect(options)?)))
 }

@@ -1,5 +1,9 @@
 //! The only reader: what the gRPC calls answer with, from the view.
 
+pub mod collisions;
+pub mod explain;
+pub mod plan;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +13,7 @@ use muster_eventlog::project::{Behind, Projected, WAIT_MAX};
 use muster_runtime::request::Page;
 use muster_runtime::revocation::Reason;
 use muster_types::{DeviceId, Digest, GroupId, PolicyId, Positions, TenantId, Timestamp, WaiverId};
+use tokio::sync::Mutex;
 
 use crate::checkin::{Directive, Outcome, Why, minute, renewal_turn};
 use crate::domain::assignment::Assigned;
@@ -56,13 +61,15 @@ pub struct Queries {
     /// When this process began.
     start: Timestamp,
     caught_up: AtomicBool,
+    /// Held while a plan is made.
+    planning: Mutex<()>,
 }
 
 impl Queries {
     /// Queries on the view, and on the log for what is kept nowhere else, by a process that began at `start`.
     #[must_use]
-    pub const fn new(fleet: Projected<Fleet>, log: SharedLog, start: Timestamp) -> Self {
-        Self { fleet, log, start, caught_up: AtomicBool::new(false) }
+    pub fn new(fleet: Projected<Fleet>, log: SharedLog, start: Timestamp) -> Self {
+        Self { fleet, log, start, caught_up: AtomicBool::new(false), planning: Mutex::default() }
     }
 
     /// Waits until the view has folded a position.

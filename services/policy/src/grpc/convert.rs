@@ -1,6 +1,8 @@
 //! The contract's messages ↔ what commands and queries take and give.
 
 mod changes;
+mod explain;
+mod plan;
 mod revision;
 mod waiver;
 
@@ -21,6 +23,8 @@ use crate::queries::Mark;
 use crate::watch::Hint;
 
 pub(super) use changes::changes;
+pub(super) use explain::{Written, explanation};
+pub(super) use plan::{Unknown, collision, memberships, plan, sample_size};
 pub(super) use revision::{diff, revision, revision_name, revision_page, revision_page_token};
 pub(super) use waiver::{granted, waiver, waiver_id, waiver_page, waiver_page_token};
 

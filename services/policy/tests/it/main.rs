@@ -13,6 +13,8 @@ mod check_in_settings;
 mod device;
 mod directives;
 mod house;
+mod plan;
 mod revisions;
+
 mod served;
 mod waivers;

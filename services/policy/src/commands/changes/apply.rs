@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use muster_errors::Fault;
 use muster_eventlog::command::{CONFLICT_RETRIES_MAX, append_surely};
 use muster_eventlog::{Append, AppendError, Context};
@@ -18,11 +19,11 @@ impl Commands {
     ///
     /// # Errors
     /// Those of [`Commands::propose`] and of `approve`.
-    pub async fn apply_changes(
+    pub async fn apply_changes<'a>(
         &self,
         asked: &Asked,
         changes: &[Change],
-        approve: impl Fn(&Proposed) -> Result<(), Fault> + Send + Sync,
+        approve: impl Fn(&Proposed) -> BoxFuture<'a, Result<(), Fault>> + Send + Sync,
     ) -> Result<Applied, Fault> {
         let _turn = self.turn.lock().await;
         let mut conflicts = 0;
@@ -30,7 +31,7 @@ impl Commands {
             self.folded_all().await?;
             let proposed = self.propose(asked, changes, &BTreeSet::new()).await?;
             if !proposed.made_before {
-                approve(&proposed)?;
+                approve(&proposed).await?;
             }
             let appends = if asked.validate_only { Vec::new() } else { self.appends(asked, &proposed) };
             match self.append(appends).await {

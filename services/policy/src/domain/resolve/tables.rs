@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::Facts;
 use crate::domain::assignment::Assigned;
-use crate::domain::policy::OnUnassign;
+use crate::domain::policy::{self, Content, OnUnassign};
 use crate::domain::waiver::Exempt;
 
 pub use reach::{Part, Reach, ReachingPolicy};
@@ -55,6 +55,44 @@ pub struct PolicyRow {
 }
 
 impl PolicyRow {
+    /// What an event makes of a policy; `None` when there is none to change.
+    #[must_use]
+    pub fn after(before: Option<&Self>, event: policy::Event) -> Option<Self> {
+        let known = || before.cloned();
+        Some(match event {
+            policy::Event::Created { profile, content, origin } => {
+                let Content { display_name, settings, on_unassign } = content;
+                Self {
+                    display_name,
+                    profile,
+                    settings,
+                    on_unassign,
+                    revision: 1,
+                    create_time: origin.at,
+                    update_time: origin.at,
+                    delete_time: None,
+                    actor: origin.actor,
+                    reason: origin.reason,
+                }
+            }
+            policy::Event::Revised { revision, content, rolled_back_to: _, origin } => {
+                let Content { display_name, settings, on_unassign } = content;
+                Self {
+                    display_name,
+                    settings,
+                    on_unassign,
+                    revision,
+                    update_time: origin.at,
+                    actor: origin.actor,
+                    reason: origin.reason,
+                    ..known()?
+                }
+            }
+            policy::Event::Deleted { origin } => Self { delete_time: Some(origin.at), ..known()? },
+            policy::Event::Undeleted { origin: _ } => Self { delete_time: None, ..known()? },
+        })
+    }
+
     /// Whether it was not deleted.
     #[must_use]
     pub const fn is_there(&self) -> bool {

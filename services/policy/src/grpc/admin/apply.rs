@@ -1,6 +1,5 @@
 //! Many changes at once.
 
-use muster_errors::Fault;
 use muster_proto::policy::v1 as pb;
 use muster_runtime::request;
 use tonic::{Request, Response, Status};
@@ -28,28 +27,15 @@ impl Grpc {
         let asked = because(asked, &reason)?;
         let tenant = request::parent(self.tenant, &parent)?;
         let changes = convert::changes(tenant, changes)?;
+        let memberships = convert::memberships(tenant, &memberships)?;
         let approve = |proposed: &Proposed| self.approve(proposed, &plan_digest, &memberships);
         let applied = self.commands.apply_changes(&asked, &changes, approve).await.map_err(status)?;
-        let Applied { names, events, position, policies: _ } = applied;
+        let Applied { names, events, position, policies } = applied;
         let response = pb::ApplyChangesResponse {
             names: names.iter().map(ToString::to_string).collect(),
             events: u32::try_from(events).unwrap_or(u32::MAX),
-            collisions: Vec::new(),
+            collisions: self.collisions_of(policies).await.map_err(status)?,
         };
         Ok(stamped(response, position))
-    }
-
-    /// Whether what was planned still holds; no digest approves of everything.
-    fn approve(
-        &self,
-        _proposed: &Proposed,
-        plan_digest: &[u8],
-        _memberships: &[pb::ProposedMembership],
-    ) -> Result<(), Fault> {
-        if plan_digest.is_empty() {
-            return Ok(());
-        }
-        let _ = &self.queries;
-        Err(Fault::invalid_field("plan_digest", "this server does not compare plans"))
     }
 }

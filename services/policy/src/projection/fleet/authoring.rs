@@ -8,7 +8,7 @@ use muster_types::{DeviceId, PolicyId, WaiverId};
 use super::{CheckIns, Fleet};
 use crate::domain::assignment::{self, Assigned, Assignment};
 use crate::domain::check_in_settings::{self, CheckInSettings};
-use crate::domain::policy::{self, Content, Policy};
+use crate::domain::policy::Policy;
 use crate::domain::resolve::{PolicyRow, Waived, Whom};
 use crate::domain::waiver::{self, Target, Waiver};
 use crate::store;
@@ -17,49 +17,12 @@ impl Fleet {
     pub(super) fn policy_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         let id = PolicyId::from_uuid(event.stream.id);
         let Some(decoded) = decode::<Policy>(event)? else { return Ok(()) };
-        let row =
-            self.revised(id, decoded).ok_or_else(|| FoldError::new(event, "the policy was not created"))?;
+        let row = PolicyRow::after(self.tables.policy(id).map(|row| &**row), decoded);
+        let row = row.ok_or_else(|| FoldError::new(event, "the policy was not created"))?;
         self.put_policy(id, row);
         self.touch(self.tables.reached(id), event);
         dirty.mark(store::policy_key(id));
         Ok(())
-    }
-
-    /// What an event makes of a policy; `None` when there is none to change.
-    fn revised(&self, id: PolicyId, event: policy::Event) -> Option<PolicyRow> {
-        let known = || self.tables.policy(id).map(|row| PolicyRow::clone(row));
-        Some(match event {
-            policy::Event::Created { profile, content, origin } => {
-                let Content { display_name, settings, on_unassign } = content;
-                PolicyRow {
-                    display_name,
-                    profile,
-                    settings,
-                    on_unassign,
-                    revision: 1,
-                    create_time: origin.at,
-                    update_time: origin.at,
-                    delete_time: None,
-                    actor: origin.actor,
-                    reason: origin.reason,
-                }
-            }
-            policy::Event::Revised { revision, content, rolled_back_to: _, origin } => {
-                let Content { display_name, settings, on_unassign } = content;
-                PolicyRow {
-                    display_name,
-                    settings,
-                    on_unassign,
-                    revision,
-                    update_time: origin.at,
-                    actor: origin.actor,
-                    reason: origin.reason,
-                    ..known()?
-                }
-            }
-            policy::Event::Deleted { origin } => PolicyRow { delete_time: Some(origin.at), ..known()? },
-            policy::Event::Undeleted { origin: _ } => PolicyRow { delete_time: None, ..known()? },
-        })
     }
 
     /// Takes a policy in and keeps the names in step.

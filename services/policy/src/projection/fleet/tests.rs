@@ -2,6 +2,7 @@
 
 mod decisions;
 mod history;
+mod planning;
 mod random;
 
 use std::sync::Arc;
