@@ -142,7 +142,8 @@ fn group(fleet: &mut Fleet, place: usize, members: &RoaringBitmap) -> anyhow::Re
         policy_id: policy.id.as_bytes().to_vec(),
         group_id: group.as_bytes().to_vec(),
         intent: pb::AssignmentIntent::Include.into(),
-        priority: u32::try_from(place).ok().filter(|place| *place > 0),
+        // What everybody gets decides.
+        priority: Some(u32::try_from(place)? + 1),
         ..Default::default()
     };
     let stream = |aggregate, id| StreamId::new(TenantId::DEFAULT, aggregate, id);
