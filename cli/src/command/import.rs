@@ -12,8 +12,12 @@ use muster_catalog::Catalogue;
 use muster_errors::{ErrorCode, Fault};
 use muster_managed::import::{self, Draft, Imported, Repeated};
 use muster_managed::{FILE_BYTES_MAX, Invalid};
-use serde_json::{Map, Value, json};
+use muster_proto::policy::v1::OnUnassign;
+use serde_json::{Value, json};
 
+use crate::files::policy::PolicySpec;
+use crate::files::set::Spec;
+use crate::files::write;
 use crate::output::{note, print_text};
 
 /// Managed configurations of security products, as policy files.
@@ -132,14 +136,10 @@ fn read(file: &Path) -> Result<Vec<u8>, Fault> {
 }
 
 fn document(draft: &Draft, name: &str) -> Value {
-    let settings: Map<_, _> =
-        draft.settings.iter().map(|(id, value)| (id.to_string(), json!(value))).collect();
-    json!({
-        "apiVersion": "muster.io/v1",
-        "kind": "Policy",
-        "metadata": {"name": format!("{name} {}", draft.profile)},
-        "spec": {"profile": draft.profile, "settings": settings},
-    })
+    let Draft { profile, settings } = draft;
+    let spec =
+        PolicySpec { profile: profile.clone(), on_unassign: OnUnassign::Revert, settings: settings.clone() };
+    write::document(&format!("{name} {profile}"), &Spec::Policy(spec))
 }
 
 fn yaml(imported: &Imported, name: &str) -> Result<String, Fault> {
@@ -159,10 +159,12 @@ fn whole(imported: &Imported, name: &str) -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use muster_types::{SettingId, SettingValue};
+    use muster_types::{SettingId, SettingValue, Timestamp};
 
     use super::*;
-    use crate::command::render;
+    use crate::files::mistake::Findings;
+    use crate::files::set;
+    use crate::files::source::Source;
 
     fn drafts(texts: &[&str]) -> Imported {
         let texts = SettingValue::Strings(texts.iter().map(ToString::to_string).collect());
@@ -227,10 +229,17 @@ mod tests {
         ];
         let imported = drafts(&odd);
         let text = yaml(&imported, "Imported: x").unwrap();
-        let policies = render::parse("x.yaml", &text).unwrap();
-        let names: Vec<_> = policies.iter().map(|policy| policy.name.as_str()).collect();
+        let mut findings = Findings::default();
+        let source = Source { name: "x.yaml".into(), text: text.clone() };
+        let set = set::check(&[source], Timestamp::from_micros(0), &mut findings);
+        findings.settle().unwrap();
+        let names: Vec<_> = set.objects.iter().map(|object| object.name.as_str()).collect();
         assert_eq!(names, ["Imported: x linux-antivirus", "Imported: x linux-edr"]);
-        let back: Vec<_> = policies.into_iter().map(|policy| policy.settings).collect();
+        let back = set.objects.into_iter().filter_map(|object| match object.spec {
+            Spec::Policy(policy) => Some(policy.settings),
+            Spec::Group(_) | Spec::Assignment(_) | Spec::EnforcementScope(_) | Spec::Waiver(_) => None,
+        });
+        let back: Vec<_> = back.collect();
         let given: Vec<_> = imported.drafts.into_iter().map(|draft| draft.settings).collect();
         assert_eq!(back, given, "{text}");
     }

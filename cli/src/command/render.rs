@@ -1,8 +1,7 @@
 //! `muster render`: offline.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use muster_catalog::Catalogue;
@@ -11,9 +10,8 @@ use muster_managed::render::{self, Rendered};
 use muster_managed::{Form, registry};
 use muster_types::{Clock as _, SettingId, SettingValue, SystemClock};
 
-use crate::files::mistake::Findings;
-use crate::files::set::{self, Spec};
-use crate::files::source::{FILE_BYTES_MAX, Source};
+use crate::files::mistake::Place;
+use crate::files::set::{self, Object, Set, Spec};
 use crate::output::{note, print_text};
 
 /// What policies become on a device.
@@ -22,8 +20,9 @@ pub struct Options {
     /// What to render
     #[arg(long, value_enum)]
     format: Format,
-    /// A policy file, or - for standard input; several documents and several files are combined
-    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    /// A policy file, a folder with all that is in it (*.yaml, *.yml, *.json), or - for standard input; all policies in them
+    /// are combined
+    #[arg(short, long = "file", value_name = "PATH", required = true)]
     files: Vec<PathBuf>,
 }
 
@@ -38,30 +37,15 @@ pub enum Format {
     Registry,
 }
 
-/// A policy of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilePolicy {
-    /// Where it stands, for people.
-    pub place: String,
-    /// Its name.
-    pub name: String,
-    /// Its settings, checked.
-    pub settings: BTreeMap<SettingId, SettingValue>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// `FILE_INVALID`; what is wrong with a setting; `SETTING_DUPLICATE` when two policies set one.
 pub fn run(options: &Options) -> Result<(), Fault> {
     let Options { format, files } = options;
-    let mut policies = Vec::new();
-    for file in files {
-        let shown =
-            if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-        policies.extend(parse(&shown, &read(file, &shown)?)?);
-    }
-    let settings = combined(policies)?;
+    let (set, findings) = set::load(files, SystemClock.now());
+    findings.settle()?;
+    let settings = combined(set)?;
     let catalogue = Catalogue::builtin();
     let Rendered { text, left_out } = match format {
         Format::MdatpJson => render::file(catalogue, Form::MdatpJson, &settings),
@@ -76,53 +60,15 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     Ok(())
 }
 
-fn read(file: &Path, shown: &str) -> Result<String, Fault> {
-    let refused = |problem: String| Fault::new(ErrorCode::FileInvalid, format!("{shown}: {problem}"));
-    let mut text = String::new();
-    // One byte more than the limit tells a file at the limit from one over it.
-    let limit = FILE_BYTES_MAX + 1;
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(limit).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|file| file.take(limit).read_to_string(&mut text))
-    };
-    read.map_err(|error| refused(format!("cannot be read: {error}")))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(refused(format!("larger than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text)
-}
-
-/// Reads the policies of a file, one or more documents.
-///
-/// # Errors
-/// `FILE_INVALID`, or the code that all mistakes have, with file, line and column of each.
-pub fn parse(shown: &str, text: &str) -> Result<Vec<FilePolicy>, Fault> {
-    let mut findings = Findings::default();
-    let source = Source { name: shown.into(), text: text.to_owned() };
-    let set = set::check(&[source], SystemClock.now(), &mut findings);
-    findings.settle()?;
-    let policies = set.objects.into_iter().map(|object| {
-        let place = format!("policy {:?} of {shown}", object.name);
-        match object.spec {
-            Spec::Policy(spec) => Ok(FilePolicy { place, name: object.name, settings: spec.settings }),
-            Spec::Group(_) | Spec::Assignment(_) | Spec::EnforcementScope(_) | Spec::Waiver(_) => {
-                let message = format!("{}: expected kind Policy", object.place);
-                Err(Fault::new(ErrorCode::FileInvalid, message))
-            }
-        }
-    });
-    policies.collect()
-}
-
-/// The settings of policies together, where none sets what another does.
-fn combined(policies: Vec<FilePolicy>) -> Result<BTreeMap<SettingId, SettingValue>, Fault> {
+/// The settings of all policies together, where none sets what another does.
+fn combined(set: Set) -> Result<BTreeMap<SettingId, SettingValue>, Fault> {
     let mut settings = BTreeMap::new();
-    let mut places: BTreeMap<SettingId, String> = BTreeMap::new();
-    for policy in policies {
+    let mut places: BTreeMap<SettingId, Place> = BTreeMap::new();
+    for Object { place, spec, .. } in set.objects {
+        let Spec::Policy(policy) = spec else { continue };
         for (id, value) in policy.settings {
-            if let Some(first) = places.insert(id.clone(), policy.place.clone()) {
-                let message = format!("{}: {id} is set by {first} too", policy.place);
+            if let Some(first) = places.insert(id.clone(), place.clone()) {
+                let message = format!("{place}: {id} is set by the policy at {first} too");
                 return Err(Fault::new(ErrorCode::SettingDuplicate, message).with("setting", &id));
             }
             settings.insert(id, value);
@@ -133,7 +79,11 @@ fn combined(policies: Vec<FilePolicy>) -> Result<BTreeMap<SettingId, SettingValu
 
 #[cfg(test)]
 mod tests {
+    use muster_types::Timestamp;
+
     use super::*;
+    use crate::files::mistake::Findings;
+    use crate::files::source::Source;
 
     fn policy(name: &str, level: &str) -> String {
         format!(
@@ -145,14 +95,12 @@ mod tests {
     #[test]
     fn two_policies_that_set_one_setting_are_refused_with_both_places() {
         let text = format!("{}---\n{}", policy("a", "passive"), policy("b", "passive"));
-        let fault = combined(parse("x.yaml", &text).unwrap()).unwrap_err();
+        let mut findings = Findings::default();
+        let source = Source { name: "x.yaml".into(), text };
+        let set = set::check(&[source], Timestamp::from_micros(0), &mut findings);
+        findings.settle().unwrap();
+        let fault = combined(set).unwrap_err();
         assert_eq!(fault.code, ErrorCode::SettingDuplicate);
-        assert!(fault.message.contains("\"a\" of x.yaml") && fault.message.contains("\"b\""), "{fault}");
-    }
-
-    #[test]
-    fn a_value_that_is_not_allowed_is_refused() {
-        let fault = parse("x.yaml", &policy("a", "pasive")).unwrap_err();
-        assert!(fault.message.contains("linux-antivirus/enforcement_level"), "{fault}");
+        assert!(fault.message.contains("x.yaml:10:") && fault.message.contains("x.yaml:1:"), "{fault}");
     }
 }
