@@ -280,3 +280,19 @@ async fn a_set_decides_again_when_another_process_was_first() {
     house.tasks.shutdown(std::time::Duration::from_secs(5)).await.unwrap();
     other.end().await;
 }
+
+#[tokio::test]
+async fn a_set_that_was_approved_is_made_once_and_its_repeat_is_not_judged_again() {
+    let house = House::with_devices().await;
+    let wanted = set(9, [creation(1, "a", "passive"), assignment(1, 0)]);
+    let plan =
+        pb::PlanChangesRequest { parent: parent(), changes: wanted.changes.clone(), ..Default::default() };
+    let plan_digest = house.grpc.plan_changes(admin(plan)).await.unwrap().into_inner().digest;
+    let approved = pb::ApplyChangesRequest { plan_digest, ..wanted };
+    assert_eq!(house.apply(approved.clone()).await.unwrap().events, 2);
+    assert_eq!(house.apply(approved.clone()).await.unwrap().events, 0);
+    house.apply(set(10, [update(1, "a", "real_time")])).await.unwrap();
+    assert_eq!(house.apply(approved).await.unwrap().events, 0);
+    assert_eq!(house.policies().await, [("a".into(), 2)]);
+    house.end().await;
+}
