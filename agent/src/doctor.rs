@@ -129,6 +129,11 @@ pub async fn examine(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     let kept = state.identity();
     let response = kept.as_ref().ok().and_then(|kept| kept.as_ref()).map(|kept| &kept.response);
     let mut findings = network(config, response, clock).await;
+    if let Some(at) =
+        findings.iter().position(|found| (found.check, found.verdict) == ("clock", Verdict::Skipped))
+    {
+        findings[at] = clock::by_check_in(state.progress().unwrap_or_default().skew, &findings[at]);
+    }
     findings.push(device::certificate(config, &kept, clock).await);
     findings.push(device::enrollment(&state));
     findings.push(device::authority(&state));

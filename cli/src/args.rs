@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::command::{
     apply, catalog, delete, device, diff, error, events, explain, export, group, import, loadgen, log, pki,
-    plan, policy, registration, render, report, scope, token, trust_anchor, validate, waiver,
+    plan, policy, registration, render, report, scope, token, trust_anchor, validate, verify_policy, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -81,6 +81,8 @@ pub enum Command {
     Import(import::Command),
     /// Show what policy files become on a device (offline)
     Render(render::Options),
+    /// Whether a signed policy would be obeyed, and what it says (offline)
+    VerifyPolicy(verify_policy::Options),
     /// What an error or enrollment code means and what to do (offline)
     #[command(subcommand)]
     Error(error::Command),

@@ -23,4 +23,5 @@ pub mod scope;
 pub mod token;
 pub mod trust_anchor;
 pub mod validate;
+pub mod verify_policy;
 pub mod waiver;

@@ -58,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Delete(options) => call(command::delete::run(options)),
         Command::Validate(options) => ended(command::validate::run(&options)),
         Command::Error(command) => ended(command::error::run(&command)),
+        Command::VerifyPolicy(options) => ended(command::verify_policy::run(&options)),
         Command::Pki(command) => ended(command::pki::run(command)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "muster", &mut std::io::stdout());

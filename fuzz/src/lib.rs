@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "filter", run: target::filter::run, seeds: target::filter::seeds, mutations: 20_000 },
     Target { name: "token", run: target::token::run, seeds: target::token::seeds, mutations: 20_000 },
     Target { name: "bundle", run: target::bundle::run, seeds: target::bundle::seeds, mutations: 5_000 },
+    Target { name: "envelope", run: target::envelope::run, seeds: target::envelope::seeds, mutations: 5_000 },
     Target { name: "rule", run: target::rule::run, seeds: target::rule::seeds, mutations: 10_000 },
     Target { name: "mdatp", run: target::mdatp::run, seeds: target::mdatp::seeds, mutations: 15_000 },
     Target { name: "wdav", run: target::wdav::run, seeds: target::wdav::seeds, mutations: 15_000 },

@@ -3,6 +3,7 @@
 pub(crate) mod bundle;
 pub(crate) mod chain;
 pub(crate) mod csr;
+pub(crate) mod envelope;
 pub(crate) mod facts;
 pub(crate) mod files;
 pub(crate) mod filter;

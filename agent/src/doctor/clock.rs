@@ -9,9 +9,8 @@ use rustls_pki_types::CertificateDer;
 
 use super::tls::Seen;
 use super::{Finding, Target, remedy};
+use crate::core::Skew;
 
-/// Clocks further apart than this will not do.
-const SKEW_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long the server may take to answer.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -52,11 +51,21 @@ pub(super) fn by_certificate(seen: &Seen, now: Timestamp) -> Finding {
     }
 }
 
+/// Says how the clocks stood at the last check-in, where they cannot be compared now.
+pub(super) fn by_check_in(skew: Skew, skipped: &Finding) -> Finding {
+    let seen = format!("{}; at the last check-in {}", skipped.seen, skew.words());
+    if skew.is_trouble() {
+        let action = remedy(EnrollmentCode::Clock);
+        Finding::failed("clock", EnrollmentCode::Clock, seen, action)
+    } else {
+        skipped.clone()
+    }
+}
+
 fn compare(now: Timestamp, server: Timestamp) -> Finding {
-    let (apart, side) =
-        if now >= server { (now.since(server), "ahead of") } else { (server.since(now), "behind") };
-    let seen = format!("this device's clock is {} s {side} the server's", apart.as_secs());
-    if apart > SKEW_MAX {
+    let skew = Skew::between(now, server);
+    let seen = skew.words();
+    if skew.is_trouble() {
         Finding::failed("clock", EnrollmentCode::Clock, seen, remedy(EnrollmentCode::Clock))
     } else {
         Finding::ok("clock", seen)
@@ -79,6 +88,17 @@ mod tests {
         let moment = moment("Sun, 06 Nov 1994 08:49:37 GMT").map(Timestamp::micros);
         assert_eq!(moment, Some(784_111_777_000_000));
         assert_eq!(super::moment("yesterday"), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_off_at_the_last_check_in_is_told_when_nobody_can_be_asked() {
+        let now = Timestamp::from_micros(1_700_000_000_000_000);
+        let skipped = Finding::skipped("clock", "there is no connection", "");
+        let off = Skew::between(now.plus(Duration::from_secs(86_400)), now);
+        let found = by_check_in(off, &skipped);
+        assert_eq!(found.trouble(), Some(EnrollmentCode::Clock));
+        assert!(found.seen.contains("86400 s ahead"), "{}", found.seen);
+        assert_eq!(by_check_in(Skew::default(), &skipped), skipped);
     }
 
     #[test]

@@ -5,5 +5,6 @@
 mod authority;
 mod doctor;
 mod life;
+mod policy;
 mod server;
 mod trust;

@@ -54,6 +54,8 @@ pub(crate) struct Script {
     pub(crate) lose_confirmation: bool,
     /// Certificates that are refused.
     pub(crate) revoked: Vec<Vec<u8>>,
+    /// Whose key signs, if not that of the folder.
+    pub(crate) sign_as: Option<LocalTrust>,
     /// How far the services' clock is ahead.
     pub(crate) ahead: Duration,
     /// Ends the next watch right after it was opened; the device is to watch again within that time.
@@ -109,7 +111,7 @@ impl Server {
     }
 
     fn seal(&self, payload_type: &str, payload: Vec<u8>) -> policy::SignedPolicy {
-        let trust = self.trust();
+        let trust = self.script().sign_as.clone().unwrap_or_else(|| self.trust());
         let signatures = trust.policy_signer().unwrap().sign(payload_type, &payload).into_iter();
         let signatures = signatures
             .map(|PolicySignature { key_id, signature }| policy::Signature { key_id, signature })

@@ -1,5 +1,6 @@
 //! `muster pki`: on the folder itself, without a server.
 
+mod policy_key;
 mod status;
 
 use std::net::IpAddr;
@@ -48,6 +49,34 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Replace the key that signs policies, stage by stage, so that no device refuses one
+    ///
+    /// prepare makes the next key, which signs beside the present one and which devices learn to believe; switch makes it
+    /// the one that signs, with the old one beside it; retire takes the old one away. Servers take up a stage when they
+    /// start again.
+    RotatePolicyKey {
+        /// What to do
+        #[arg(value_enum)]
+        stage: Stage,
+        /// Folder of keys and certificates
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Do not wait for devices; one that has not followed gets a policy by the new key at its next check-in
+        #[arg(long)]
+        force: bool,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the keys that sign policies and how far their rotation is; policy-signing.pub in the folder has them in PEM
+    PolicyKeys {
+        /// Folder of keys and certificates
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// How to print
+        #[command(flatten)]
+        output: Output,
+    },
     /// Show the authorities, how far a rotation is, and what comes next
     Status {
         /// Folder of keys and certificates
@@ -62,9 +91,9 @@ pub enum Command {
 /// A stage of a rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Stage {
-    /// Make the next authority, and believe it
+    /// Make the next one, and believe it
     Prepare,
-    /// Let it issue
+    /// Let it take the place of the old one
     Switch,
     /// Believe the old one no more
     Retire,
@@ -91,6 +120,15 @@ pub fn run(command: Command) -> Result<(), Fault> {
             let status = LocalTrust::rotate(&dir, stage.into(), force, SystemClock.now())
                 .map_err(|error| refused(&error))?;
             status::print(&status, output.format)
+        }
+        Command::RotatePolicyKey { stage, dir, force, output } => {
+            let rotation = LocalTrust::rotate_policy_key(&dir, stage.into(), force, SystemClock.now())
+                .map_err(|error| refused(&error))?;
+            policy_key::print(&rotation, output.format)
+        }
+        Command::PolicyKeys { dir, output } => {
+            let rotation = LocalTrust::policy_key_rotation(&dir).map_err(|error| refused(&error))?;
+            policy_key::print(&rotation, output.format)
         }
         Command::Status { dir, output } => {
             let status = LocalTrust::rotation(&dir).map_err(|error| refused(&error))?;

@@ -56,6 +56,11 @@ fn any_bundle_is_refused_or_round_trips() {
 }
 
 #[test]
+fn nothing_is_obeyed_that_was_not_signed() {
+    smoke("envelope");
+}
+
+#[test]
 fn any_rule_is_refused_with_a_place_or_says_the_same_in_three_ways() {
     smoke("rule");
 }
@@ -88,7 +93,9 @@ fn most_seeds_are_good() {
 
 #[test]
 fn every_target_is_tried_here() {
-    let tried =
-        ["facts", "csr", "chain", "files", "filter", "token", "bundle", "rule", "mdatp", "wdav", "tpm"];
+    let tried = [
+        "facts", "csr", "chain", "files", "filter", "token", "bundle", "envelope", "rule", "mdatp", "wdav",
+        "tpm",
+    ];
     assert!(muster_fuzz::TARGETS.iter().all(|target| tried.contains(&target.name)));
 }

@@ -67,7 +67,7 @@ const fn role(role: AuthorityRole) -> &'static str {
     }
 }
 
-const fn stage(stage: RotationStage) -> &'static str {
+pub(super) const fn stage(stage: RotationStage) -> &'static str {
     match stage {
         RotationStage::Settled => "settled",
         RotationStage::Prepared => "prepared",
@@ -75,7 +75,7 @@ const fn stage(stage: RotationStage) -> &'static str {
     }
 }
 
-const fn next_step(stage: RotationStage) -> &'static str {
+pub(super) const fn next_step(stage: RotationStage) -> &'static str {
     match stage {
         RotationStage::Settled => "prepare",
         RotationStage::Prepared => "switch",
