@@ -262,6 +262,7 @@ pub enum Closed {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken in at once")]
 pub enum Input {
     /// Time passed.
     Tick,
