@@ -86,8 +86,8 @@ fn error_table() -> String {
 }
 
 fn catalogue_pages() -> Files {
-    let profiles = Catalogue::builtin().profiles();
-    profiles.map(|profile| (format!("{}.md", profile.id), docs::page(profile).into_bytes())).collect()
+    let pages = docs::pages(Catalogue::builtin()).into_iter();
+    pages.map(|(name, page)| (name, page.into_bytes())).collect()
 }
 
 fn generate(root: &Path) -> anyhow::Result<Files> {

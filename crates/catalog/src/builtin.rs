@@ -50,9 +50,12 @@ mod tests {
     fn all_files_load_and_count() {
         let catalogue = Catalogue::load(FILES.iter().copied()).unwrap_or_else(|invalid| panic!("{invalid}"));
         assert_eq!(catalogue.profiles().count(), 15);
-        assert_eq!(catalogue.settings().count(), 369);
-        let withheld = catalogue.settings().filter(|setting| !setting.channels.ssm.deliverable());
-        assert_eq!(withheld.count(), 86);
+        let catalogued = || catalogue.settings().filter(|setting| !setting.composed);
+        assert_eq!(catalogued().count(), 369);
+        assert_eq!(catalogued().filter(|setting| !setting.channels.ssm.deliverable()).count(), 86);
+        let composed: Vec<_> = catalogue.settings().filter(|setting| setting.composed).collect();
+        assert_eq!(composed.len(), 1);
+        assert_eq!(composed[0].id.as_str(), "windows-firewall-rules/rules");
     }
 
     #[test]

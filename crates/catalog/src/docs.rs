@@ -1,28 +1,48 @@
-//! The catalogue for readers, in Markdown: one text per setting for the CLI, one page per profile for the documentation.
+//! The catalogue for readers: one text per setting, one page per profile, one table of what is supported where.
 
-use std::fmt::Write as _;
+mod json;
+mod markdown;
+mod setting;
+mod support;
 
-use crate::check::describe;
-use crate::model::{Confidence, EnumValue, Kind, MergeMode, Platform, Profile, Setting, Status, Tamper};
+use crate::applicability::Channel;
+use crate::model::{Catalogue, Profile};
+use crate::platforms::Edition;
 
-/// The page of a profile.
+pub use json::explain as json;
+use markdown::{line, list, sentence};
+pub use setting::describe;
+pub use support::{SupportRow, support};
+
+/// All pages by their file names, sorted.
+#[must_use]
+pub fn pages(catalogue: &Catalogue) -> Vec<(String, String)> {
+    let mut pages: Vec<_> =
+        catalogue.profiles().map(|profile| (format!("{}.md", profile.id), page(profile))).collect();
+    pages.push(("README.md".to_owned(), index(catalogue)));
+    pages.push(("support.md".to_owned(), support::page(catalogue)));
+    pages.sort();
+    pages
+}
+
+/// The page of a profile. Each setting has an anchor of its id within the profile.
 #[must_use]
 pub fn page(profile: &Profile) -> String {
-    let mut page = format!("# {} ({})\n\n", profile.name, platform(profile.platform));
-    let settable = profile.settings.iter().filter(|setting| setting.settable()).count();
+    let mut page = format!("# {} ({})\n\n", profile.name, profile.platform.name());
     line(&mut page, &format!("Profile `{}`, policy type `{}`.", profile.id, profile.policy_type));
-    line(
-        &mut page,
-        &format!(
-            "{settable} of {} settings can be delivered to devices without MDM.",
-            profile.settings.len()
-        ),
-    );
+    let count = |as_of| SupportRow::new(profile, Channel::Ssm, as_of).words();
+    line(&mut page, &format!("Delivered to devices without MDM: {}.", count(Edition::Current)));
+    if count(Edition::September2023) != count(Edition::Current) {
+        line(&mut page, &format!("Under the rules of 2023-09: {}.", count(Edition::September2023)));
+    }
+    if profile.refused_on_domain_controllers(Channel::Ssm) {
+        line(&mut page, "Not applied on domain controllers.");
+    }
     if let Some(file) = &profile.file {
         line(&mut page, &format!("The merged result lands in `{file}`."));
     }
     if let Some(max) = profile.max_items {
-        line(&mut page, &format!("At most {max} items."));
+        line(&mut page, &format!("At most {max} items in all lists of a policy together."));
     }
     list(&mut page, "Notes", &profile.notes);
     let mut group = "";
@@ -31,156 +51,27 @@ pub fn page(profile: &Profile) -> String {
             group = &setting.group;
             page.push_str(&format!("\n## {}\n", sentence(&group.replace('_', " "))));
         }
-        page.push('\n');
-        page.push_str(&setting.describe().replacen("# ", "### ", 1));
+        page.push_str(&format!("\n<a id=\"{}\"></a>\n\n", setting.id.setting()));
+        page.push_str(&describe(profile, setting).replacen("# ", "### ", 1));
     }
     list(&mut page, "Sources", &profile.sources);
     page
 }
 
-impl Setting {
-    /// Everything the catalogue knows of the setting, in Markdown.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let mut text = format!("# {}\n\n`{}`\n\n", self.name, self.id);
-        text.push_str("| | |\n|---|---|\n");
-        row(&mut text, "Type", &format!("{}: {}", self.kind.type_name(), describe(&self.kind)));
-        row(&mut text, "Default", &self.default_text());
-        row(&mut text, "Without MDM", self.channels.ssm.explain());
-        row(&mut text, "In an MDM", self.channels.mdm.explain());
-        row(&mut text, "Merge", &format!("`{}`. {}", self.merge.as_str(), self.merge.explain()));
-        row(&mut text, "Tamper protection", tamper(self.tamper_protected));
-        self.rows_where_known(&mut text);
-        if let Kind::ObjectList { schema, .. } = &self.kind {
-            text.push_str("\n| field | on the device | type | |\n|---|---|---|---|\n");
-            for field in &schema.fields {
-                let when = match (&field.used_when, field.required) {
-                    (Some(when), true) => format!("required where {} is {}", when.field, when.value),
-                    (Some(when), false) => format!("where {} is {}", when.field, when.value),
-                    (None, true) => "required".to_owned(),
-                    (None, false) => String::new(),
-                };
-                line(
-                    &mut text,
-                    &format!("| {} | {} | {} | {when} |", field.id, field.key, cell(&describe(&field.kind))),
-                );
-            }
-        }
-        if let Kind::Enum { values } = &self.kind
-            && values.iter().any(|EnumValue { id, wire }| *id != wire.to_string())
-        {
-            text.push_str("\n| value | on the device |\n|---|---|\n");
-            for EnumValue { id, wire } in values {
-                line(&mut text, &format!("| {id} | {wire} |"));
-            }
-        }
-        if let Some(notes) = &self.notes {
-            text.push_str(&format!("\n{}\n", full_stop(&sentence(notes))));
-        }
-        text
+fn index(catalogue: &Catalogue) -> String {
+    let mut page = String::from(
+        "# Settings catalogue\n\nEvery setting that a policy can carry, made from `catalog/`. What is delivered to which devices: \
+         [support](support.md).\n\n| profile | | platform | settings |\n|---|---|---|---|\n",
+    );
+    for profile in catalogue.profiles() {
+        let settings = profile.settings.iter().filter(|setting| !setting.composed).count();
+        let row = format!(
+            "| [{id}]({id}.md) | {} | {} | {settings} |",
+            profile.name,
+            profile.platform.name(),
+            id = profile.id
+        );
+        line(&mut page, &row);
     }
-
-    fn rows_where_known(&self, text: &mut String) {
-        if let Some(note) = &self.merge_note {
-            row(text, "Merge note", note);
-        }
-        if let Some(version) = &self.min_agent {
-            row(text, "Since agent", version);
-        }
-        if let Some(depends) = &self.depends_on {
-            let values: Vec<_> = depends.values.iter().map(ToString::to_string).collect();
-            row(text, "Means something where", &format!("`{}` is {}", depends.setting, values.join(" or ")));
-        }
-        for constraint in &self.constraints {
-            row(text, "Rule", constraint);
-        }
-        match self.status {
-            Status::Current => {}
-            Status::Legacy => row(text, "Status", "legacy"),
-            Status::Deprecated => row(text, "Status", "deprecated"),
-        }
-        if self.read_only {
-            row(text, "Status", "can be read, not set");
-        }
-        for (name, fact) in &self.rule_facts {
-            row(text, &sentence(&name.replace('_', " ")), &fact.replace('_', " "));
-        }
-        let lands = &self.lands;
-        for (name, place) in [
-            ("JSON path", &lands.json_path),
-            ("Property list key", &lands.plist_key),
-            ("CSP", &lands.csp),
-            ("Registry", &lands.registry),
-            ("Rule GUID", &self.rule_guid),
-            ("PowerShell", &lands.mp_preference),
-            ("Definition", &lands.definition_id),
-        ] {
-            if let Some(place) = place {
-                row(text, name, &format!("`{place}`"));
-            }
-        }
-        match self.confidence {
-            Confidence::Verified => {}
-            Confidence::Derived => row(text, "Known", "derived from a source, not stated in it"),
-            Confidence::AuthorKnowledge => row(text, "Known", "to the authors; in no source"),
-        }
-    }
-
-    fn default_text(&self) -> String {
-        match &self.default {
-            Some(value) => match value.to_string() {
-                empty if empty.is_empty() => "empty".to_owned(),
-                value => format!("`{value}`"),
-            },
-            None if self.merge == MergeMode::PartOfItem => "none".to_owned(),
-            None => "none; unset leaves it to the product".to_owned(),
-        }
-    }
-}
-
-const fn platform(platform: Platform) -> &'static str {
-    match platform {
-        Platform::Linux => "Linux",
-        Platform::Macos => "macOS",
-        Platform::Windows => "Windows",
-    }
-}
-
-const fn tamper(tamper: Tamper) -> &'static str {
-    match tamper {
-        Tamper::No => "does not lock it",
-        Tamper::Yes => "locks it",
-        Tamper::Conditional => "locks it under conditions",
-        Tamper::Switch => "this is its switch",
-    }
-}
-
-fn line(text: &mut String, words: &str) {
-    // Writing to a String cannot fail.
-    writeln!(text, "{words}").unwrap_or_default();
-}
-
-fn row(text: &mut String, name: &str, value: &str) {
-    line(text, &format!("| {name} | {} |", cell(value)));
-}
-
-fn cell(value: &str) -> String {
-    value.replace('|', "\\|").replace('\n', " ")
-}
-
-fn list(text: &mut String, title: &str, items: &[String]) {
-    if items.is_empty() {
-        return;
-    }
-    text.push_str(&format!("\n## {title}\n\n"));
-    items.iter().for_each(|item| line(text, &format!("- {item}")));
-}
-
-fn sentence(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-fn full_stop(words: &str) -> String {
-    if words.ends_with(['.', '!', '?']) { words.to_owned() } else { format!("{words}.") }
+    page
 }

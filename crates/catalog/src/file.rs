@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::format::Format;
 use crate::model::{
     Confidence, Lands, MergeMode, Platform, Status, Support, Tamper, TamperCondition, UsedWhen,
 };
@@ -30,6 +31,7 @@ pub(crate) struct ProfileFile {
     pub(crate) file: Option<String>,
     pub(crate) structure: Option<String>,
     pub(crate) max_items: Option<u32>,
+    pub(crate) list: Option<ListFile>,
     #[serde(default)]
     pub(crate) profile_notes: Vec<String>,
     pub(crate) sources: Vec<String>,
@@ -67,6 +69,9 @@ pub(crate) struct SettingFile {
     pub(crate) values: Option<Vec<ValueFile>>,
     #[serde(default)]
     pub(crate) values_open: bool,
+    #[serde(default)]
+    pub(crate) values_ignore_case: bool,
+    pub(crate) pattern: Option<String>,
     pub(crate) wire: Option<WireFile>,
     pub(crate) min: Option<i64>,
     pub(crate) max: Option<i64>,
@@ -75,9 +80,9 @@ pub(crate) struct SettingFile {
     pub(crate) max_length: Option<u32>,
     pub(crate) max_items: Option<u32>,
     pub(crate) item_schema: Option<ItemFile>,
-    pub(crate) depends_on: Option<DependsOnFile>,
+    pub(crate) depends_on: Option<ConditionFile>,
     #[serde(default)]
-    pub(crate) constraints: Vec<String>,
+    pub(crate) constraints: Vec<ConstraintFile>,
     pub(crate) lands: Lands,
     pub(crate) merge: MergeFile,
     pub(crate) tamper_protected: Tamper,
@@ -142,6 +147,7 @@ pub(crate) enum RuleFactFile {
 pub(crate) struct ValueFile {
     pub(crate) value: ScalarFile,
     pub(crate) id: String,
+    pub(crate) note: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -160,11 +166,62 @@ pub(crate) struct MergeFile {
     pub(crate) note: Option<String>,
 }
 
+/// Another setting or field, and the values that it must have.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConditionFile {
+    pub(crate) id: String,
+    pub(crate) values: Vec<DefaultFile>,
+}
+
+/// A rule across settings or fields: words, and at most one of the forms that the check understands.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConstraintFile {
+    pub(crate) words: String,
+    pub(crate) not_with: Option<String>,
+    pub(crate) needs: Option<NeedsFile>,
+    pub(crate) beside: Option<BesideFile>,
+    pub(crate) form: Option<FormFile>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NeedsFile {
+    pub(crate) own: Option<DefaultFile>,
+    pub(crate) id: String,
+    pub(crate) values: Vec<DefaultFile>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BesideFile {
+    pub(crate) own: Option<DefaultFile>,
+    pub(crate) any_of: Vec<String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FormFile {
+    pub(crate) format: Format,
+    pub(crate) unless: Option<ConditionFile>,
+}
+
+/// The list that a profile's settings are the fields of.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DependsOnFile {
+pub(crate) struct ListFile {
     pub(crate) id: String,
-    pub(crate) values: Vec<ScalarFile>,
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) group: String,
+    /// Beginning of the settings' ids that the fields' do not have.
+    pub(crate) field_prefix: String,
+    pub(crate) unique_by: String,
+    pub(crate) required: Vec<String>,
+    pub(crate) lands: Lands,
+    pub(crate) merge: MergeFile,
+    pub(crate) notes: Option<String>,
 }
 
 /// One item of a list: a text with bounds, or an object with fields.
@@ -176,6 +233,8 @@ pub(crate) struct ItemFile {
     pub(crate) min_length: Option<u32>,
     pub(crate) max_length: Option<u32>,
     pub(crate) pattern: Option<String>,
+    pub(crate) format: Option<Format>,
+    pub(crate) alone: Option<String>,
     #[serde(default)]
     pub(crate) fields: Ordered<FieldFile>,
     pub(crate) unique_by: Option<String>,
@@ -203,7 +262,11 @@ pub(crate) struct FieldFile {
     pub(crate) max: Option<i64>,
     pub(crate) min_length: Option<u32>,
     pub(crate) max_length: Option<u32>,
+    #[serde(default)]
+    pub(crate) recommended: bool,
     pub(crate) used_when: Option<UsedWhen>,
+    #[serde(default)]
+    pub(crate) constraints: Vec<ConstraintFile>,
     pub(crate) note: Option<String>,
 }
 

@@ -2,15 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use muster_catalog::{Catalogue, Field, Kind, ObjectSchema, Setting, TextItems};
+use muster_catalog::{Catalogue, Field, Format, Kind, ObjectSchema, Rule, Setting, TextItems};
 use muster_types::SettingValue;
 use proptest::prelude::*;
 
 /// Samples for the pattern-bound lists of the catalogue; patterns are few, and generating from them is not worth a parser.
 fn samples(pattern: &str) -> Vec<String> {
-    let candidates = ["80", "443-8080", "3:4", "1:*", "*", "nfs", "fuse.sshfs"];
+    let candidates = ["80", "nfs", "fuse.sshfs"];
     let pattern = regex_lite::Regex::new(pattern).unwrap();
     candidates.iter().filter(|text| pattern.is_match(text)).map(ToString::to_string).collect()
+}
+
+fn formed(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::PortRange => &["80", "443-8080", "0", "65535"],
+        Format::IcmpType => &["3", "3:4", "1:*", "*"],
+        Format::AddressRange => &["10.0.0.1", "10.0.0.0/8", "10.0.0.1-10.0.0.9", "fe80::1"],
+        Format::PlainUnixPath => &["/", "/opt/app"],
+    }
 }
 
 fn text(items: &TextItems) -> BoxedStrategy<String> {
@@ -20,6 +29,10 @@ fn text(items: &TextItems) -> BoxedStrategy<String> {
     }
     if let Some(pattern) = &items.pattern {
         return proptest::sample::select(samples(pattern.as_str())).boxed();
+    }
+    if let Some(format) = items.format {
+        let texts = formed(format).iter().map(ToString::to_string).chain(named).collect::<Vec<_>>();
+        return proptest::sample::select(texts).boxed();
     }
     let free = proptest::collection::vec(
         proptest::char::range('a', 'ÿ'),
@@ -43,20 +56,60 @@ fn object(schema: &ObjectSchema) -> BoxedStrategy<BTreeMap<String, SettingValue>
             )
         })
         .collect();
+    let of_field = |field: &Field| -> Vec<(String, Rule)> {
+        field.constraints.iter().filter_map(|c| Some((field.id.clone(), c.rule.clone()?))).collect()
+    };
+    let rules: Vec<_> = schema.fields.iter().flat_map(of_field).collect();
     fields
-        .prop_map(|fields| {
+        .prop_map(move |fields| {
             let all: BTreeMap<_, _> =
                 fields.iter().map(|(id, _, _, value)| (id.clone(), value.clone())).collect();
             let used = |when: &Option<muster_catalog::UsedWhen>| {
                 when.as_ref().is_none_or(|when| all[&when.field] == SettingValue::Text(when.value.clone()))
             };
-            fields
+            let object = fields
                 .iter()
                 .filter(|(_, when, present, _)| *present && used(when))
                 .map(|(id, _, _, value)| (id.clone(), value.clone()))
-                .collect()
+                .collect();
+            consistent(&rules, object)
         })
         .boxed()
+}
+
+/// The object without what contradicts itself in it.
+fn consistent(
+    rules: &[(String, Rule)],
+    mut object: BTreeMap<String, SettingValue>,
+) -> BTreeMap<String, SettingValue> {
+    for (id, rule) in rules {
+        let Some(value) = object.get(id).cloned() else { continue };
+        match rule {
+            Rule::NotWith { other } => {
+                object.remove(other);
+            }
+            Rule::Needs { own, condition } => {
+                if own.as_ref().is_none_or(|own| *own == value) {
+                    object.insert(condition.other.clone(), condition.values[0].clone());
+                }
+            }
+            Rule::Form { format, .. } => {
+                object.insert(id.clone(), SettingValue::Text(formed(*format)[0].to_owned()));
+            }
+            Rule::Beside { .. } => {}
+        }
+    }
+    // A later rule may have taken from under an earlier one.
+    for (id, rule) in rules {
+        if let Rule::Needs { own, condition } = rule {
+            let needed = object.get(id).is_some_and(|value| own.as_ref().is_none_or(|own| own == value));
+            let given = object.get(&condition.other).is_some_and(|other| condition.values.contains(other));
+            if needed && !given {
+                object.remove(id);
+            }
+        }
+    }
+    object
 }
 
 /// A value of a type, in canonical form.
@@ -76,13 +129,19 @@ pub(crate) fn value(kind: &Kind) -> BoxedStrategy<SettingValue> {
         }
         Kind::Integer { min, max, .. } => (*min..=*max).prop_map(SettingValue::Integer).boxed(),
         Kind::Text(items) => text(items).prop_map(SettingValue::Text).boxed(),
-        Kind::TextList { items, .. } => proptest::collection::vec(text(items), 0..4)
-            .prop_map(|mut texts| {
-                texts.sort();
-                texts.dedup();
-                SettingValue::Strings(texts)
-            })
-            .boxed(),
+        Kind::TextList { items, .. } => {
+            let alone = items.alone.clone();
+            proptest::collection::vec(text(items), 0..4)
+                .prop_map(move |mut texts| {
+                    texts.sort();
+                    texts.dedup();
+                    if let Some(alone) = alone.clone().filter(|alone| texts.contains(alone)) {
+                        texts = vec![alone];
+                    }
+                    SettingValue::Strings(texts)
+                })
+                .boxed()
+        }
         Kind::ObjectList { schema, max_items } => {
             let unique_by = schema.unique_by.clone();
             proptest::collection::vec(object(schema), 0..=(*max_items).min(4) as usize)
