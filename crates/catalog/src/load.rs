@@ -171,8 +171,12 @@ fn profile(stem: &str, file: ProfileFile, findings: &mut Findings<'_>) -> Profil
         findings.enter(&file.id);
         let list = list::compose(stem, file, &mut settings, max_items, findings);
         if let Some(list) = list {
-            by_name.insert(list.id.setting().to_owned(), settings.len());
-            settings.push(list);
+            if by_name.contains_key(list.id.setting()) {
+                findings.add("list.id", "is also the id of a setting");
+            }
+            settings.insert(0, list);
+            let names = settings.iter().enumerate();
+            by_name = names.map(|(place, setting)| (setting.id.setting().to_owned(), place)).collect();
         }
         findings.leave();
     }

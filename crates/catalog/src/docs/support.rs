@@ -2,7 +2,7 @@
 
 use crate::applicability::Channel;
 use crate::docs::markdown::line;
-use crate::model::{Catalogue, Profile, Setting, Support};
+use crate::model::{Catalogue, Platform, Profile, Setting, Support};
 use crate::platforms::Edition;
 
 /// What a channel delivers of a profile under an edition of the rules.
@@ -72,6 +72,14 @@ pub fn support<'a>(catalogue: &'a Catalogue, profile: Option<&str>) -> Vec<Suppo
         .collect()
 }
 
+fn domain_controllers(profile: &Profile, channel: Channel) -> &'static str {
+    match profile.platform {
+        Platform::Linux | Platform::Macos => "",
+        Platform::Windows if profile.refused_on_domain_controllers(channel) => "not applied",
+        Platform::Windows => "as others",
+    }
+}
+
 pub(super) fn page(catalogue: &Catalogue) -> String {
     let mut page = String::from(
         "# What is supported where\n\nOne policy serves devices without MDM and devices in an MDM: the channel is chosen for each device, and what it does not\n\
@@ -89,7 +97,7 @@ pub(super) fn page(catalogue: &Catalogue) -> String {
                 channel.devices(),
                 earlier.words(),
                 current.words(),
-                if current.domain_controllers { "as others" } else { "not applied" },
+                domain_controllers(profile, channel),
                 id = profile.id
             );
             line(&mut page, &cells);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 /// Samples for the pattern-bound lists of the catalogue; patterns are few, and generating from them is not worth a parser.
 fn samples(pattern: &str) -> Vec<String> {
-    let candidates = ["80", "nfs", "fuse.sshfs"];
+    let candidates = ["80", "nfs", "fuse.sshfs", "{40e0ac32-46a5-438a-a0b2-2b479e8f2e90}"];
     let pattern = regex_lite::Regex::new(pattern).unwrap();
     candidates.iter().filter(|text| pattern.is_match(text)).map(ToString::to_string).collect()
 }
