@@ -50,7 +50,8 @@ impl Catalogue {
         for (id, value) in settings {
             let Some(setting) = profile.setting(id.setting()) else { continue };
             let texts = [delivery(profile, setting, rules_as_of), standing(setting), choice(setting, value)];
-            let texts = texts.into_iter().flatten().chain(unsaid(setting, value));
+            let texts =
+                texts.into_iter().flatten().chain(unsaid(setting, value)).chain(not_honoured(setting, value));
             warnings.extend(texts.map(|text| Warning { subject: id.to_string(), text }));
         }
         warnings.extend(across::open_ends(profile, settings).into_iter().map(|(id, needed)| Warning {
@@ -85,6 +86,21 @@ fn choice(setting: &Setting, value: &SettingValue) -> Option<String> {
     let (Kind::Enum { values }, SettingValue::Text(chosen)) = (&setting.kind, value) else { return None };
     let EnumValue { note, .. } = values.iter().find(|value| value.id == *chosen)?;
     note.as_ref().map(|note| format!("{chosen}: {note}"))
+}
+
+/// Most items of one list that are told of.
+const ITEMS_TOLD_MAX: usize = 20;
+
+fn not_honoured(setting: &Setting, value: &SettingValue) -> Vec<String> {
+    let (Kind::ObjectList { schema, .. }, SettingValue::Objects(items)) = (&setting.kind, value) else {
+        return Vec::new();
+    };
+    let found = items.iter().enumerate().flat_map(|(index, item)| {
+        across::not_honoured(schema, item).into_iter().map(move |(field, text, form)| {
+            format!("[{index}].{field}: {text} is not honoured: expected {form}")
+        })
+    });
+    found.take(ITEMS_TOLD_MAX).collect()
 }
 
 /// Fields that items should have and some have not.

@@ -144,7 +144,8 @@ pub(super) fn within_object(schema: &ObjectSchema, fields: &BTreeMap<String, Set
                     ErrorCode::SettingsInconsistent,
                     format!("means something only where {needed}, which is not said"),
                 ),
-                Finding::Malformed(words) => (ErrorCode::SettingOutOfRange, words),
+                // Products take it and do not honour it: a warning.
+                Finding::Malformed(_) => continue,
             };
             mismatches.push(Mismatch {
                 code,
@@ -155,6 +156,24 @@ pub(super) fn within_object(schema: &ObjectSchema, fields: &BTreeMap<String, Set
         }
     }
     mismatches
+}
+
+/// Texts of an object that products take and do not honour: field, text and the form it should have.
+pub(crate) fn not_honoured(
+    schema: &ObjectSchema,
+    fields: &BTreeMap<String, SettingValue>,
+) -> Vec<(String, String, String)> {
+    let object = Object { schema, fields };
+    let mut found = Vec::new();
+    for field in &schema.fields {
+        let Some(value) = fields.get(&field.id) else { continue };
+        for rule in field.constraints.iter().filter_map(|constraint| constraint.rule.as_ref()) {
+            if let Finding::Malformed(form) = judge(rule, value, &object) {
+                found.push((field.id.clone(), quote(&value.to_string()), form));
+            }
+        }
+    }
+    found
 }
 
 struct Policy<'a> {

@@ -135,7 +135,7 @@ fn a_name_has_no_slash() {
 }
 
 #[test]
-fn global_exclusions_are_literal_and_full_unless_for_the_antivirus_alone() {
+fn global_exclusions_should_be_literal_and_full_unless_for_the_antivirus_alone() {
     let global = |item: &str| check("linux-global-exclusions", &[(GLOBAL, &format!("[{item}]"))]);
     for valid in [
         r#"{"type":"excluded_path","path":"/opt/app","is_directory":true}"#,
@@ -147,13 +147,16 @@ fn global_exclusions_are_literal_and_full_unless_for_the_antivirus_alone() {
     ] {
         assert!(global(valid).is_ok(), "{valid}: {:?}", global(valid));
     }
+    for unhonoured in [
+        r#"{"type":"excluded_path","path":"/home/*/git","is_directory":true}"#,
+        r#"{"type":"excluded_path","path":"/home/*/git","is_directory":true,"scopes":["global"]}"#,
+        r#"{"type":"excluded_file_name","name":"cat"}"#,
+    ] {
+        assert!(global(unhonoured).is_ok(), "{unhonoured}");
+        let told = warnings("linux-global-exclusions", &[(GLOBAL, &format!("[{unhonoured}]"))]);
+        assert!(told.len() == 1 && told[0].contains("a full path from / without wildcards"), "{told:?}");
+    }
     for (invalid, code) in [
-        (r#"{"type":"excluded_path","path":"/home/*/git"}"#, ErrorCode::SettingOutOfRange),
-        (
-            r#"{"type":"excluded_path","path":"/home/*/git","scopes":["global"]}"#,
-            ErrorCode::SettingOutOfRange,
-        ),
-        (r#"{"type":"excluded_file_name","name":"cat"}"#, ErrorCode::SettingOutOfRange),
         (r#"{"type":"excluded_file_extension","extension":".pdf"}"#, ErrorCode::SettingsInconsistent),
         (
             r#"{"type":"excluded_file_extension","extension":".pdf","scopes":["epp","global"]}"#,

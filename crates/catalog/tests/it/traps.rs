@@ -111,15 +111,13 @@ fn behaviour_monitoring_on_macos_lands_where_the_documentation_says() {
 #[test]
 fn a_missing_scope_is_global() {
     let id = "linux-global-exclusions/global_exclusions";
-    // Only what holds globally is refused without a scope: so none is read as epp.
-    assert!(check("linux-global-exclusions", &[(id, r#"[{"type":"excluded_path","path":"/a*"}]"#)]).is_err());
-    assert!(
-        check(
-            "linux-global-exclusions",
-            &[(id, r#"[{"type":"excluded_path","path":"/a*","scopes":["epp"]}]"#)]
-        )
-        .is_ok()
-    );
+    // What holds of global exclusions alone is told of those without a scope: none is read as epp.
+    let wild = |scopes: &str| {
+        let item = format!(r#"[{{"type":"excluded_path","path":"/a*","is_directory":true{scopes}}}]"#);
+        warned("linux-global-exclusions", id, &item)
+    };
+    assert_eq!(wild("").len(), 1);
+    assert_eq!(wild(r#","scopes":["epp"]"#).len(), 0);
     let global = SettingValue::Strings(vec!["global".to_owned()]);
     assert_eq!(setting("linux-global-exclusions/global_exclusions_item_scopes").default, Some(global));
 }
