@@ -113,7 +113,7 @@ fn edit(deployment: &mut Deployment, folder: &Path, files: &str) {
         "{apiVersion: muster.io/v1, kind: Group, metadata: {name: Lab}, spec: {static: {devices: []}}}";
     fs::write(folder.join("groups/lab.yaml"), group).unwrap();
     let pruned = deployment.muster(&["apply", "-f", files, "--prune", "--yes"]);
-    assert_eq!((&pruned["create"], &pruned["delete"]), (&json!(1), &json!(6)), "{pruned}");
+    assert_eq!((&pruned["create"], &pruned["delete"]), (&json!(1), &json!(7)), "{pruned}");
 
     let example = example();
     let example = example.to_str().unwrap();

@@ -10,7 +10,8 @@ use muster_proto::identity::v1::{
     ModifyGroupMembersRequest, PreviewRuleRequest, UpdateGroupRuleRequest,
 };
 use muster_proto::policy::v1::{
-    ApplyChangesRequest, ApplyChangesResponse, Plan, PlanChangesRequest, ProposedMembership,
+    ApplyChangesRequest, ApplyChangesResponse, ListWaiversRequest, Plan, PlanChangesRequest,
+    ProposedMembership,
 };
 use muster_types::{RequestId, TenantId};
 use roaring::RoaringBitmap;
@@ -227,7 +228,7 @@ pub struct Carried {
 pub async fn carry(api: &Api, changes: &[ObjectChange], live: &Live, how: &How) -> Result<Carried, Fault> {
     let set = ChangeSet { wishes: wishes(changes), memberships: memberships(api, changes, live).await?, how };
     check_count(set.wishes.len())?;
-    set.apply(api, true).await?;
+    set.check(api).await?;
     for change in changes.iter().filter(|change| change.kind == Kind::Group) {
         step(api, change, true).await?;
     }
@@ -269,12 +270,12 @@ async fn carry_checked(
     let how =
         How { plan_digest: if moved { Vec::new() } else { set.how.plan_digest.clone() }, ..set.how.clone() };
     let set = ChangeSet { how: &how, wishes: set.wishes.clone(), memberships: set.memberships.clone() };
-    let applied =
-        if set.wishes.is_empty() { ApplyChangesResponse::default() } else { set.apply(api, false).await? };
+    let mut carried = Carried::default();
     if !set.wishes.is_empty() {
+        set.settle(api).await?;
+        carried.changes = set.apply(api, false).await?;
         done.push("the policies, assignments and waivers".to_owned());
     }
-    let mut carried = Carried { changes: applied, scope: None };
     for change in changes.iter().filter(|change| change.kind == Kind::EnforcementScope) {
         for step in &change.steps {
             carried.scope = scope(api, step, false).await?;
@@ -295,6 +296,28 @@ struct ChangeSet<'a> {
 }
 
 impl ChangeSet<'_> {
+    /// Lets the server check the change-set, and compares what it would do with what was planned.
+    async fn check(&self, api: &Api) -> Result<(), Fault> {
+        if self.memberships.is_empty() && self.how.plan_digest.is_empty() {
+            return self.apply(api, true).await.map(drop);
+        }
+        // Only a plan knows of groups that do not exist yet.
+        let (changes, memberships) = (self.wishes.clone(), self.memberships.clone());
+        let request = PlanChangesRequest { parent: api.parent(), changes, memberships, sample_size: SAMPLE };
+        let plan = api.call(api.policies().plan_changes(request)).await?;
+        if self.how.plan_digest.is_empty() || self.how.plan_digest == plan.digest {
+            return Ok(());
+        }
+        let message = "what the files would do is not what was planned: plan again; nothing was changed";
+        Err(Fault::new(ErrorCode::PlanMovedOn, message).with("position", plan.position))
+    }
+
+    /// Waits until policy knows the groups that were made: a read reflects what was written before it.
+    async fn settle(&self, api: &Api) -> Result<(), Fault> {
+        let request = ListWaiversRequest { parent: api.parent(), page_size: 1, ..Default::default() };
+        api.call(api.policies().list_waivers(request)).await.map(drop)
+    }
+
     async fn apply(&self, api: &Api, validate_only: bool) -> Result<ApplyChangesResponse, Fault> {
         let nothing = self.wishes.is_empty() && self.how.plan_digest.is_empty();
         if nothing {

@@ -405,6 +405,13 @@ impl<'a> Comparison<'a> {
         };
         let tied: Vec<_> = self.live.assignments.iter().filter(tied).collect();
         gone.assignments.extend(tied);
+        // An exemption of nobody would be left too.
+        let tied = |it: &&Waiver| {
+            let of_group = |group: &&Group| it.target == Some(waiver::Target::Group(group.name.clone()));
+            gone.groups.iter().any(of_group) && !gone.waivers.iter().any(|already| already.name == it.name)
+        };
+        let tied: Vec<_> = self.live.active_waivers().filter(tied).collect();
+        gone.waivers.extend(tied);
         // A policy takes its assignments with it, and brings them back when it comes back.
         let kept = |it: &&Assignment| gone.policies.iter().all(|policy| policy.name != policy_of(&it.name));
         gone.assignments.retain(kept);

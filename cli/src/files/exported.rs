@@ -45,7 +45,9 @@ pub fn documents(live: &Live) -> Vec<Document> {
     let policies = live.policies.values().map(|it| {
         document("policies", &it.display_name, &it.display_name, &Spec::Policy(PolicySpec::of(it)))
     });
-    let assignments = live.assignments.iter().map(|it| {
+    // One to a group that is gone reaches nobody, and could not be applied.
+    let assigned = live.assignments.iter().filter(|it| live.group_title(&it.group).is_some());
+    let assignments = assigned.map(|it| {
         let title = assignment_title(it, live);
         document("assignments", &title, "", &Spec::Assignment(assignment(it, live)))
     });
@@ -91,15 +93,15 @@ fn assignment(assignment: &Assignment, live: &Live) -> AssignmentSpec {
     }
 }
 
-/// A waiver; none for one that exempts nobody.
+/// A waiver; none for one of a policy or group that is gone: it exempts nobody, and could not be applied.
 fn waiver_spec(waiver: &Waiver, live: &Live) -> Option<WaiverSpec> {
     let target = match waiver.target.as_ref()? {
-        waiver::Target::Group(group) => Target::Group(named(live.group_title(group).unwrap_or(group))),
+        waiver::Target::Group(group) => Target::Group(named(live.group_title(group)?)),
         waiver::Target::Device(device) => Target::Device(named(last(device))),
     };
-    let policy = live.policy_title(&waiver.policy).unwrap_or(&waiver.policy);
+    let of_any = waiver.policy.is_empty();
     Some(WaiverSpec {
-        policy: (!policy.is_empty()).then(|| named(policy)),
+        policy: if of_any { None } else { Some(named(live.policy_title(&waiver.policy)?)) },
         setting: waiver.setting.parse::<SettingId>().ok(),
         target,
         reason: waiver.reason.clone(),
