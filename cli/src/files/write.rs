@@ -21,10 +21,11 @@ pub fn document(name: &str, spec: &Spec) -> Value {
         Spec::EnforcementScope(_) => Kind::EnforcementScope,
         Spec::Waiver(_) => Kind::Waiver,
     };
-    let mut document = json!({"apiVersion": API_VERSION, "kind": kind.as_str(), "spec": fields(spec)});
+    let mut document = json!({"apiVersion": API_VERSION, "kind": kind.as_str()});
     if !name.is_empty() {
         document["metadata"] = json!({"name": name});
     }
+    document["spec"] = Value::Object(fields(spec));
     document
 }
 
