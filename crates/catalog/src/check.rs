@@ -147,9 +147,10 @@ impl Setting {
                     subject: self.id.to_string(),
                     at,
                     value: if self.secret { "the value".to_owned() } else { found },
-                    allowed: match code {
-                        ErrorCode::SettingsInconsistent => allowed,
-                        _ => format!("expected {allowed}"),
+                    allowed: if code == ErrorCode::SettingsInconsistent {
+                        allowed
+                    } else {
+                        format!("expected {allowed}")
                     },
                 })
                 .collect()
@@ -162,9 +163,10 @@ fn not_on_channel(setting: &Setting) -> String {
         return "can be read, not set".to_owned();
     }
     let Channels { ssm, mdm } = setting.channels;
-    let in_mdm = match mdm {
-        Support::NotApplicable => String::new(),
-        mdm => format!(", and in an MDM {}", mdm.explain()),
+    let in_mdm = if mdm == Support::NotApplicable {
+        String::new()
+    } else {
+        format!(", and in an MDM {}", mdm.explain())
     };
     format!("cannot be delivered to devices without MDM: it is {}{in_mdm}", ssm.explain())
 }
