@@ -58,6 +58,8 @@ enum Bench {
     PolicyMemory,
     /// Edit of a policy that 1,000,000 devices have, to the first hint
     PolicyEdit,
+    /// Plan of the edit of a policy that 1,000,000 devices have
+    Plan,
     /// Memory of a device in the index that rules are asked of
     GroupsMemory,
     /// 100 rules over 1,000,000 devices, against bare roaring set algebra of the same sets
@@ -120,6 +122,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Redecide,
         Bench::PolicyMemory,
         Bench::PolicyEdit,
+        Bench::Plan,
         Bench::GroupsMemory,
         Bench::GroupsAlgebra,
         Bench::GroupsNaive,
@@ -147,6 +150,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::Memory => inventory::memory(),
                 Bench::PolicyMemory => policies::memory(),
                 Bench::PolicyEdit => policies::edit(rounds),
+                Bench::Plan => policies::plan(rounds),
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),
                 Bench::GroupsNaive => groups::naive(rounds),

@@ -7,15 +7,19 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use muster_catalog::{Catalogue, Kind, MergeMode};
 use muster_eventlog::Envelope;
+use muster_eventlog::command::State as _;
 use muster_eventlog::project::{Dirty, View as _};
+use muster_policy::domain::change::Fact;
 use muster_policy::domain::check_in_settings::HINTS_PER_SECOND_MAX;
+use muster_policy::domain::plan::{self, Proposal};
+use muster_policy::domain::policy::Policy;
 use muster_policy::metrics::PolicyMetrics;
 use muster_policy::projection::Fleet;
 use muster_policy::watch::{Watch, Watches};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as pb;
-use muster_types::{Aggregate, DeviceId, Positions, SettingValue, StreamId, TenantId};
+use muster_types::{Aggregate, DeviceId, PolicyId, Positions, SettingValue, StreamId, TenantId};
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
@@ -32,6 +36,7 @@ const RINGS: u32 = 5;
 const SETTINGS: usize = 40;
 const BYTES_PER_DEVICE_MAX: f64 = 200.0;
 const HINTED_WITHIN: Duration = Duration::from_millis(300);
+const PLANNED_WITHIN: Duration = Duration::from_millis(500);
 /// What the edited policy sets, and everybody has.
 const PROFILE: &str = "windows-antivirus";
 
@@ -83,6 +88,40 @@ pub(crate) fn edit(rounds: usize) -> anyhow::Result<Row> {
         bare: format!("{resolved} inputs"),
         value,
         limit: Limit::Below(HINTED_WITHIN),
+    })
+}
+
+/// Plans the edit of a policy that is assigned to a million devices: the tables copied, changed, taken apart and resolved
+/// by both, and what differs counted.
+pub(crate) fn plan(rounds: usize) -> anyhow::Result<Row> {
+    let (fleet, _) = fleet()?;
+    let message = pb::PolicyRevised {
+        revision: 2,
+        display_name: "everybody".into(),
+        settings: settings(PROFILE, true)?,
+        ..Default::default()
+    };
+    let stream = policy(0);
+    let event = envelope(stream, "muster.policy.v1.PolicyRevised", &message);
+    let event = Policy::decode(&event).map_err(anyhow::Error::msg)?.context("an event of a policy")?;
+    let facts = vec![Fact::Policy(PolicyId::from_uuid(stream.id), event)];
+    let proposal = Proposal { facts, ..Proposal::default() };
+    let mut times = Vec::new();
+    let mut resolved = 0;
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let plan = plan::plan(fleet.tables(), &proposal, fleet.catalogue());
+        times.push(start.elapsed().as_secs_f64());
+        anyhow::ensure!(!plan.touched.is_empty(), "no device is touched");
+        resolved = plan.resolved;
+    }
+    let value = median(times);
+    Ok(Row {
+        name: "plan of an edit for 1,000,000 devices",
+        product: format!("{:.1} ms", value * 1e3),
+        bare: format!("{resolved} inputs"),
+        value,
+        limit: Limit::Below(PLANNED_WITHIN),
     })
 }
 

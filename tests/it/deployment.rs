@@ -122,6 +122,9 @@ impl Deployment {
                 command.args([&format!("--public-{service}-url"), &self.url(service)]);
             }
         }
+        if (self.shape, name) == (Shape::FourProcesses, "policy") {
+            command.args(["--policy-identity-url", &self.url("identity")]);
+        }
         let process = Process::start(command, &self.dir.path().join(format!("{name}.log")));
         self.processes.insert(name, process);
     }

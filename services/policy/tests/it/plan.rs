@@ -152,7 +152,19 @@ async fn groups_may_be_proposed_to_be_otherwise_and_new_ones_may_be_assigned_to(
     let unknown = house.grpc.plan_changes(admin(to_new.clone())).await;
     assert_eq!(code(unknown), Some(ErrorCode::GroupUnknown));
     let to_new = pb::PlanChangesRequest { memberships: vec![membership(9, &[2])], ..to_new };
-    assert_eq!(house.plan(to_new).await.devices_sample, [device_name(2)]);
+    let plan = house.plan(to_new.clone()).await;
+    assert_eq!(plan.devices_sample, [device_name(2)]);
+    let check = pb::ApplyChangesRequest {
+        parent: parent(),
+        changes: to_new.changes,
+        memberships: to_new.memberships,
+        plan_digest: plan.digest,
+        validate_only: true,
+        ..Default::default()
+    };
+    house.grpc.apply_changes(admin(check.clone())).await.unwrap();
+    let made = pb::ApplyChangesRequest { validate_only: false, ..check };
+    assert_eq!(code(house.grpc.apply_changes(admin(made)).await), Some(ErrorCode::GroupUnknown));
     for bad in [vec![membership(0, &[]), membership(0, &[])], vec![membership(0, &[]); 1_001]] {
         let bad = pb::PlanChangesRequest { memberships: bad, ..wish(vec![]) };
         assert_eq!(code(house.grpc.plan_changes(admin(bad)).await), Some(ErrorCode::ArgumentInvalid));

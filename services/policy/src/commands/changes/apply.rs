@@ -8,7 +8,7 @@ use muster_errors::Fault;
 use muster_eventlog::command::{CONFLICT_RETRIES_MAX, append_surely};
 use muster_eventlog::{Append, AppendError, Context};
 use muster_telemetry::context::current_traceparent;
-use muster_types::{Positions, Service};
+use muster_types::{GroupId, Positions, Service};
 
 use super::super::{Asked, Commands};
 use super::{Applied, Change, Proposed};
@@ -16,6 +16,7 @@ use super::{Applied, Change, Proposed};
 impl Commands {
     /// Makes changes, all of them or none, in one append. `approve` is asked about what they would come to, while nothing
     /// else is changed here and the view shows all that was; not when the same request made them before.
+    /// Groups in `groups` are taken as there.
     ///
     /// # Errors
     /// Those of [`Commands::propose`] and of `approve`.
@@ -23,13 +24,14 @@ impl Commands {
         &self,
         asked: &Asked,
         changes: &[Change],
+        groups: &BTreeSet<GroupId>,
         approve: impl Fn(&Proposed) -> BoxFuture<'a, Result<(), Fault>> + Send + Sync,
     ) -> Result<Applied, Fault> {
         let _turn = self.turn.lock().await;
         let mut conflicts = 0;
         loop {
             self.folded_all().await?;
-            let proposed = self.propose(asked, changes, &BTreeSet::new()).await?;
+            let proposed = self.propose(asked, changes, groups).await?;
             if !proposed.made_before {
                 approve(&proposed).await?;
             }

@@ -28,8 +28,11 @@ impl Grpc {
         let tenant = request::parent(self.tenant, &parent)?;
         let changes = convert::changes(tenant, changes)?;
         let memberships = convert::memberships(tenant, &memberships)?;
+        // What is only checked may name groups that come before it is made.
+        let groups = memberships.keys().filter(|_| asked.validate_only).copied().collect();
         let approve = |proposed: &Proposed| self.approve(proposed, &plan_digest, &memberships);
-        let applied = self.commands.apply_changes(&asked, &changes, approve).await.map_err(status)?;
+        let applied =
+            self.commands.apply_changes(&asked, &changes, &groups, approve).await.map_err(status)?;
         let Applied { names, events, position, policies } = applied;
         let response = pb::ApplyChangesResponse {
             names: names.iter().map(ToString::to_string).collect(),
