@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    apply, catalog, delete, device, diff, error, events, explain, export, group, import, loadgen, log, pki,
-    plan, policy, registration, render, report, scope, token, trust_anchor, validate, verify_policy, waiver,
+    apply, catalog, check_in, delete, device, diff, error, events, explain, export, group, import, loadgen,
+    log, pki, plan, policy, registration, render, report, scope, token, trust_anchor, validate,
+    verify_policy, waiver,
 };
 use crate::quickstart;
 use crate::serve;
@@ -34,6 +35,9 @@ pub enum Command {
     /// The enforcement scope: which devices this channel may manage, and on what terms
     #[command(subcommand)]
     Scope(scope::Command),
+    /// Check-ins: how often devices come, and how changes reach them
+    #[command(subcommand)]
+    CheckIn(check_in::Command),
     /// Registrations of devices: what their trust rests on, the directory feed, revocation, clones
     #[command(subcommand)]
     Registration(registration::Command),

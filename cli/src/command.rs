@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod catalog;
+pub mod check_in;
 pub mod delete;
 pub mod device;
 pub mod diff;

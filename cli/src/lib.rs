@@ -38,6 +38,7 @@ pub fn run() -> ExitCode {
         Command::Token(command) => call(command::token::run(command)),
         Command::Device(command) => call(command::device::run(command)),
         Command::Scope(command) => call(command::scope::run(command)),
+        Command::CheckIn(command) => call(command::check_in::run(command)),
         Command::Registration(command) => call(command::registration::run(command)),
         Command::TrustAnchor(command) => call(command::trust_anchor::run(command)),
         Command::Loadgen(command) => call(command::loadgen::run(command)),

@@ -6,6 +6,7 @@ use muster_types::SettingValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub mod check_in;
 pub mod enroll;
 pub mod explanation;
 pub mod identity;
