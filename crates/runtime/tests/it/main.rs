@@ -7,5 +7,6 @@ mod callers;
 mod fixture;
 mod lifecycle;
 mod limits;
+mod resumption;
 mod revocation;
 mod whole;

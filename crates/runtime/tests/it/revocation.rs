@@ -88,6 +88,10 @@ async fn a_revocation_closes_open_streams_and_refuses_the_next_call() {
     let metrics = server.metrics.encode();
     assert!(metrics.contains("revoked_connections_total 1"), "{metrics}");
     assert!(metrics.contains("revoked_calls_total{reason=\"revoked\"}"), "{metrics}");
+    assert!(
+        metrics.contains("connections_total{outcome=\"resumed\"}"),
+        "a resumed session is cut off too: {metrics}"
+    );
     drop(kept);
 }
 
