@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a deployment that cannot be set up fails its test")]
 
+mod authoring;
 mod deployment;
 mod dynamic_groups;
 mod lifecycle;
