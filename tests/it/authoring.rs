@@ -116,7 +116,7 @@ fn tell(deployment: &mut Deployment, at: impl FnOnce(&mut Deployment)) {
         "a scan stops the build",
         "--approver",
         "Ada",
-        "--expires",
+        "--for",
         "7d",
     ]);
     story.becomes("the device is let off", &Value::Null);
