@@ -16,6 +16,16 @@ use crate::near::nearest;
 use value::Mismatch;
 pub(crate) use value::{check_value, quote};
 
+/// Kinds of profiles that the catalogue leaves out, since an MDM alone carries them (Microsoft's pages on security settings
+/// management, 2025-08-27).
+const MDM_ONLY: [&str; 5] = [
+    "device-control",
+    "app-and-browser-isolation",
+    "exploit-protection",
+    "account-protection",
+    "disk-encryption",
+];
+
 /// One thing that is wrong with a policy's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -126,6 +136,9 @@ impl Catalogue {
             at: String::new(),
             value: String::new(),
             allowed: match nearest(profile, known.clone()) {
+                _ if MDM_ONLY.iter().any(|kind| profile.contains(kind)) => {
+                    "profiles of this kind are for MDM only: no other channel carries them".to_owned()
+                }
                 Some(near) => format!("no such profile; did you mean {near}?"),
                 None => format!("no such profile; there are {}", known.collect::<Vec<_>>().join(", ")),
             },

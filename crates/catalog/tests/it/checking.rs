@@ -71,6 +71,14 @@ fn an_unknown_profile_is_told_with_the_nearest() {
 }
 
 #[test]
+fn a_profile_that_only_an_mdm_carries_is_refused_with_that_reason() {
+    let told = refusals("windows-device-control", &[]);
+    let text =
+        "windows-device-control: profiles of this kind are for MDM only: no other channel carries them";
+    assert_eq!(told, [(ErrorCode::ProfileUnknown, text.to_owned())]);
+}
+
+#[test]
 fn a_setting_of_another_profile_is_told_apart_from_an_unknown_one() {
     let told = refusals("linux-antivirus", &[("linux-edr/edr_tags", "[]")]);
     let text = "linux-edr/edr_tags: belongs to profile linux-edr, this policy is of linux-antivirus";

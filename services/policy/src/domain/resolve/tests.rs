@@ -238,12 +238,12 @@ fn lists_that_are_too_long_together_are_withheld_unless_a_priority_decides() {
 #[test]
 fn firewall_rules_of_all_policies_are_delivered_contradictions_included() {
     let rule = |action: &str| -> BTreeMap<String, SettingValue> {
-        [("name", "ssh"), ("action", action)]
+        [("name", "ssh"), ("action_type", action)]
             .map(|(name, value)| (name.into(), SettingValue::Text(value.into())))
             .into()
     };
     let id: SettingId = "windows-firewall-rules/rules".parse().unwrap();
-    let Some(setting) = Catalogue::builtin().setting(&id) else { return };
+    let setting = Catalogue::builtin().setting(&id).unwrap();
     assert_eq!(setting.merge, MergeMode::Concatenate);
     let policy = |rules| Settings::from([(id.clone(), SettingValue::Objects(rules))]);
     let (a, b) = (policy(vec![rule("block")]), policy(vec![rule("allow"), rule("block")]));
