@@ -85,7 +85,8 @@ impl Findings {
     pub fn mistake(&mut self, code: ErrorCode, place: Place, message: impl Into<String>) {
         self.mistake_count += 1;
         if self.mistakes.len() < MISTAKES_MAX {
-            self.mistakes.push(Mistake { code, place, message: message.into() });
+            let at = self.mistakes.partition_point(|before| before.place <= place);
+            self.mistakes.insert(at, Mistake { code, place, message: message.into() });
         }
     }
 
@@ -93,17 +94,18 @@ impl Findings {
     pub fn warning(&mut self, place: Place, message: impl Into<String>) {
         self.warning_count += 1;
         if self.warnings.len() < WARNINGS_MAX {
-            self.warnings.push(Warning { place, message: message.into() });
+            let at = self.warnings.partition_point(|before| before.place <= place);
+            self.warnings.insert(at, Warning { place, message: message.into() });
         }
     }
 
-    /// The mistakes, in the order of the files.
+    /// The mistakes, by file and place.
     #[must_use]
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
 
-    /// The warnings, in the order of the files.
+    /// The warnings, by file and place.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_catalog::{Catalogue, Violation};
+use muster_catalog::{Catalogue, RulesAsOf, Violation};
 use muster_errors::ErrorCode;
 use muster_proto::policy::v1::{OnUnassign, Policy, Setting};
 use muster_types::{SettingId, SettingValue};
@@ -40,7 +40,14 @@ impl PolicySpec {
         };
         let written = Written::read(reader, entries);
         match Catalogue::builtin().check(&profile.text, written.values()) {
-            Ok(settings) => Some(Self { profile: profile.text, on_unassign, settings }),
+            Ok(settings) => {
+                // Whatever rules the tenant has, these are the ones that will stay.
+                for warning in Catalogue::builtin().warnings(&profile.text, &settings, RulesAsOf::Current) {
+                    let at = written.key(&warning.subject).unwrap_or(profile.at);
+                    reader.warning(at, warning.to_string());
+                }
+                Some(Self { profile: profile.text, on_unassign, settings })
+            }
             Err(violations) => {
                 for violation in violations {
                     let of_profile = violation.code == ErrorCode::ProfileUnknown;
@@ -110,6 +117,11 @@ impl Written {
 
     fn values(&self) -> impl Iterator<Item = (SettingId, SettingValue)> {
         self.entries.iter().map(|(id, value, ..)| (id.clone(), value.clone()))
+    }
+
+    /// Where a setting's name stands.
+    fn key(&self, id: &str) -> Option<At> {
+        self.entries.iter().find(|(known, ..)| known.as_str() == id).map(|(.., key, _)| key.at)
     }
 
     /// Where what is wrong stands: the part of the value, or the setting's name.
