@@ -171,7 +171,7 @@ fn print(options: &Options, outcome: &demo::Outcome) -> Result<(), Failure> {
         if options.exit { "after `muster serve` with the same --data-dir" } else { "in another terminal" };
     print_text(&format!(
         "\nTry next, {staying} (MUSTER_DATA_DIR={}):\n  \
-         muster device get {device}\n  muster report device {device}\n  muster device effective {device}\n  \
+         muster device get {device}\n  muster report device {device}\n  muster explain device {device}\n  \
          muster policy list\n  muster events tail\n  muster log verify\n  \
          muster catalog explain linux-antivirus/enforcement_level",
         options.data_dir.display()

@@ -220,6 +220,11 @@ impl Deployment {
         succeed(&mut command);
     }
 
+    /// Types a command that may fail.
+    pub(crate) fn tried(&self, args: &[&str]) {
+        drop(self.command(args).output().unwrap());
+    }
+
     /// Types a command that must fail, and gives the code it fails with.
     pub(crate) fn refused(&self, args: &[&str]) -> String {
         error_code(&self.command(args).output().unwrap())
@@ -265,7 +270,7 @@ impl Deployment {
         command.args(options);
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::start(command, &log);
-        Agent { root, log, _process: process }
+        Agent { root, log, process }
     }
 }
 
@@ -278,10 +283,16 @@ pub(crate) struct Agent {
     /// The root of its machine's file system.
     pub(crate) root: PathBuf,
     log: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl Agent {
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.process.child.kill().unwrap();
+        self.process.child.wait().unwrap();
+    }
+
     /// Whether it has said a word in its log.
     pub(crate) fn said(&self, word: &str) -> Option<()> {
         fs::read_to_string(&self.log).unwrap().contains(word).then_some(())

@@ -77,7 +77,8 @@ impl Managed {
     /// Awaits an enrollment code while the device is asked to check in: it may be just opening its watch.
     fn shows_after_sync(&self, code: &str) -> Value {
         eventually(&format!("the device shows {code}"), || {
-            self.deployment.muster(&["device", "sync", &self.device]);
+            // Refused once the device is managed elsewhere.
+            self.deployment.tried(&["device", "sync", &self.device]);
             let device = self.deployment.muster(&["device", "get", &self.device]);
             (device["enrollment_code"] == code).then_some(device)
         })
@@ -136,7 +137,7 @@ fn a_device_leaves_the_scope_and_comes_back_across_four_processes() {
 
 #[test]
 fn a_device_stands_down_while_an_mdm_manages_it() {
-    let managed = Managed::start(Shape::OneProcess);
+    let mut managed = Managed::start(Shape::OneProcess);
     managed.write("opt/microsoft/intune/bin/intune-portal", "");
     managed.write("opt/microsoft/identity-broker/bin/microsoft-identity-broker", "");
     managed.write("home/admin/.config/intune/registration.toml", "device_hint = \"8c7d2f10-6f5e\"\n");
@@ -144,8 +145,18 @@ fn a_device_stands_down_while_an_mdm_manages_it() {
     assert_eq!((&device["managed_by"], &device["management_type"]), (&json!("mdm"), &json!("MDM")));
     managed.enforces_nothing();
 
+    assert_eq!(managed.deployment.refused(&["device", "sync", &managed.device]), "DEVICE_NOT_MANAGED");
+    let synced = managed.deployment.muster(&["device", "sync", "--filter", "platform = LINUX"]);
+    assert_eq!(
+        (&synced["connected"], &synced["refused"][0]["enrollment_code"]),
+        (&json!(0), &json!("MANAGED_BY_MDM"))
+    );
+
     fs::remove_dir_all(managed.agent.root.join("opt/microsoft/intune")).unwrap();
-    managed.shows_after_sync("ENROLLED");
+    // Nobody can ask a device that is managed elsewhere; the agent looks when it starts, and every some minutes.
+    managed.agent.kill();
+    managed.agent = managed.deployment.agent_on(&managed.agent.root, "device", &managed.token);
+    managed.shows("ENROLLED");
     managed.enforces();
     assert_eq!(managed.authorities(), ["nobody", "muster", "mdm", "muster"]);
 }

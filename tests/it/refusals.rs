@@ -26,8 +26,8 @@ fn policies_are_refused_with_the_reason() {
         ("real_time", "sometimes", "SETTING_OUT_OF_RANGE"),
         ("real_time", "7", "SETTING_TYPE_MISMATCH"),
         ("profile: linux-antivirus", "profile: linux-nothing", "PROFILE_UNKNOWN"),
-        ("kind: Policy", "kind: Polizei", "ARGUMENT_INVALID"),
-        ("name: p", "name: ''", "ARGUMENT_INVALID"),
+        ("kind: Policy", "kind: Polizei", "FILE_INVALID"),
+        ("name: p", "name: ''", "FILE_INVALID"),
     ] {
         fs::write(file, POLICY.replace(from, to)).unwrap();
         assert_eq!(deployment.refused(&["policy", "create", "-f", file]), code, "{to}");
