@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::future::try_join_all;
-use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -117,6 +118,8 @@ impl Files {
         let loops = (0..).zip(devices).map(|(n, device)| {
             let mut tls = ClientConfig::clone(&device.tls);
             tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            // Its own sessions: those of the other server are under the same name.
+            tls.resumption = Resumption::in_memory_sessions(muster_pki::tls::CLIENT_SESSIONS_MAX);
             let (tls, address) = (Arc::new(tls), self.address);
             #[expect(clippy::disallowed_methods, reason = "awaited below")]
             tokio::spawn(async move {
@@ -126,6 +129,8 @@ impl Files {
                 while start.elapsed() < ROUND {
                     if matches!(way, Way::Fresh) {
                         stream = Device::open(tls.clone(), address).await?;
+                        let shaken = stream.get_ref().1.handshake_kind();
+                        anyhow::ensure!(shaken == Some(HandshakeKind::Resumed), "not resumed: {shaken:?}");
                     }
                     get(&mut stream, n, Some(&etag)).await?;
                     calls += 1;
