@@ -10,12 +10,13 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use muster_errors::{ErrorCode, Fault};
 use muster_pki::AdminToken;
+use muster_telemetry::context::TRACEPARENT;
 use muster_telemetry::propagate;
 use muster_types::Clock;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 
 use super::accept::{Connection, Known, Peer};
 use super::calls::Calls;
@@ -84,8 +85,7 @@ where
             self.shared.calls.count(request.uri().path(), code(response.headers()), began.elapsed());
             return Box::pin(async move { Ok(response) });
         }
-        let span = info_span!("call", method = request.uri().path());
-        propagate::extract_headers(&span, request.headers());
+        let span = span(&request);
         let uri = request.uri().clone();
         let answer = self.inner.call(request).instrument(span);
         let shared = self.shared.clone();
@@ -95,6 +95,18 @@ where
             Ok(response)
         })
     }
+}
+
+/// What a call is traced by. A device that brings no trace begins none: its check-ins are many, mostly change nothing, and a
+/// span costs as much as the answer.
+fn span(request: &Request<Body>) -> Span {
+    let is_device = matches!(request.extensions().get(), Some(Caller::Device { .. }));
+    if is_device && !request.headers().contains_key(TRACEPARENT) {
+        return Span::none();
+    }
+    let span = info_span!("call", method = request.uri().path());
+    propagate::extract_headers(&span, request.headers());
+    span
 }
 
 impl Shared {
