@@ -97,8 +97,7 @@ where
     }
 }
 
-/// What a call is traced by. A device that brings no trace begins none: its check-ins are many, mostly change nothing, and a
-/// span costs as much as the answer.
+/// What a call is traced by. A device that brings no trace begins none: its check-ins are many and mostly change nothing.
 fn span(request: &Request<Body>) -> Span {
     let is_device = matches!(request.extensions().get(), Some(Caller::Device { .. }));
     if is_device && !request.headers().contains_key(TRACEPARENT) {
