@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use muster_testkit::nats::{NatsServer, Sync};
+use muster_testkit::ports::Port;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ pub(crate) enum Shape {
 pub(crate) struct Deployment {
     pub(crate) dir: TempDir,
     shape: Shape,
-    ports: BTreeMap<&'static str, u16>,
+    ports: BTreeMap<&'static str, Port>,
     processes: BTreeMap<&'static str, Process>,
     nats: Option<NatsServer>,
     /// Runs what the nats-server's owner does in the background.
@@ -45,7 +45,7 @@ impl Deployment {
             Shape::OneProcess => &["serve"],
             Shape::FourProcesses => &SERVICES,
         };
-        let ports = names.iter().map(|name| (*name, free_port())).collect();
+        let ports = names.iter().map(|name| (*name, Port::free().unwrap())).collect();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let nats = (shape == Shape::FourProcesses)
             .then(|| runtime.block_on(NatsServer::start(Sync::Always)).unwrap());
@@ -390,11 +390,6 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
         #[expect(clippy::disallowed_methods, reason = "another process has no condition to await")]
         std::thread::sleep(LOOK_EVERY);
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The answer of a URL of this machine, headers and all.

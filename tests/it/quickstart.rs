@@ -4,13 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use muster_testkit::ports::Port;
 use serde_json::Value;
 
-use crate::deployment::{Process, error_code, eventually, free_port, muster, succeed};
+use crate::deployment::{Process, error_code, eventually, muster, succeed};
 
 fn quickstart(dir: &Path) -> Command {
     let mut command = muster();
-    command.args(["quickstart", "--exit", "-o", "json", "--listen", &format!("127.0.0.1:{}", free_port())]);
+    command.args(["quickstart", "--exit", "-o", "json", "--listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(dir);
     command
 }
@@ -100,7 +101,7 @@ fn a_data_folder_that_cannot_be_used_is_told_by_its_reason() {
             "--listen",
             "127.0.0.1:0",
             "--log",
-            &format!("nats://127.0.0.1:{}", free_port()),
+            &format!("nats://127.0.0.1:{}", Port::free().unwrap()),
         ])
         .arg("--data-dir")
         .arg(dir.path().join("nats"))
@@ -145,7 +146,7 @@ fn staying_up_ends_cleanly_when_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let (data, log) = (dir.path().join("data"), dir.path().join("log"));
     let mut command = muster();
-    command.args(["quickstart", "--listen", &format!("127.0.0.1:{}", free_port())]);
+    command.args(["quickstart", "--listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(&data);
     let mut process = Process::start(command, &log);
     eventually("it stays up", || {

@@ -17,7 +17,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::deployment::{free_port, muster, succeed};
+use crate::deployment::{muster, succeed};
 
 /// Keeps the spans that it is sent.
 #[derive(Clone, Default)]
@@ -54,7 +54,7 @@ fn follow(log: &[&str]) {
     let address = serve(&runtime, collector.clone());
     let dir = tempfile::tempdir().unwrap();
     let mut command = muster();
-    command.args(["quickstart", "--exit", "-o", "json", "--listen", &format!("127.0.0.1:{}", free_port())]);
+    command.args(["quickstart", "--exit", "-o", "json", "--listen", "127.0.0.1:0"]);
     command.args(["--otlp-endpoint", &format!("http://{address}"), "--log-filter", "info"]).args(log);
     succeed(command.arg("--data-dir").arg(dir.path().join("data")));
 

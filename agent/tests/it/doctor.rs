@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::server::{config, serve, serve_at, soon};
+use crate::server::{ClosedPort, config, serve, serve_at, soon};
 
 fn failures(findings: &[Finding]) -> Vec<(&'static str, Option<EnrollmentCode>)> {
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failed);
@@ -29,11 +29,6 @@ fn bare(dir: &tempfile::TempDir, server: &str) -> Config {
         state_dir: dir.path().join("agent"),
         ..Config::default()
     }
-}
-
-async fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("https://{}", listener.local_addr().unwrap())
 }
 
 #[tokio::test]
@@ -57,7 +52,8 @@ async fn a_device_that_is_well_has_no_failures_onboarded_or_not() {
 #[tokio::test]
 async fn a_closed_port_is_a_matter_of_connectivity() {
     let dir = tempfile::tempdir().unwrap();
-    let findings = soon(examine(&bare(&dir, &closed_port().await), &SystemClock)).await;
+    let closed = ClosedPort::bind();
+    let findings = soon(examine(&bare(&dir, &closed.url()), &SystemClock)).await;
     assert_eq!(failures(&findings), [("connectivity", Some(EnrollmentCode::Connectivity))]);
 }
 
@@ -144,7 +140,8 @@ async fn a_proxy_matters_when_the_direct_way_is_closed() {
     let mut tasks = JoinSet::new();
     let (server, dir) = serve(&mut tasks).await;
     let proxy = proxy(&mut tasks, "HTTP/1.1 403 Forbidden\r\n\r\n").await;
-    let closed = Config { proxy: proxy.clone(), ..bare(&dir, &closed_port().await) };
+    let closed_port = ClosedPort::bind();
+    let closed = Config { proxy: proxy.clone(), ..bare(&dir, &closed_port.url()) };
     let findings = soon(examine(&closed, &SystemClock)).await;
     let expected =
         [("connectivity", Some(EnrollmentCode::Connectivity)), ("proxy", Some(EnrollmentCode::Proxy))];
@@ -165,7 +162,8 @@ async fn a_proxy_of_the_whole_system_is_found() {
     let file = dir.path().join("machine/etc/environment");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, "PATH=/bin\nexport https_proxy=\"http://127.0.0.1:1\"\n").unwrap();
-    let findings = soon(examine(&bare(&dir, &closed_port().await), &SystemClock)).await;
+    let closed = ClosedPort::bind();
+    let findings = soon(examine(&bare(&dir, &closed.url()), &SystemClock)).await;
     assert!(failures(&findings).contains(&("proxy", Some(EnrollmentCode::Proxy))), "{findings:#?}");
 }
 

@@ -4,7 +4,7 @@ use muster_agent::{Agent, Config, Snapshot, is_onboarded};
 use muster_errors::ErrorCode;
 use tokio::task::JoinSet;
 
-use crate::server::{config, managed, reaches, reported, serve, serve_at, soon};
+use crate::server::{ClosedPort, config, managed, reaches, reported, serve, serve_at, soon};
 
 #[tokio::test]
 async fn a_device_comes_under_policy_follows_it_and_resumes() {
@@ -89,9 +89,9 @@ fn key(csr_der: &[u8]) -> [u8; 32] {
 async fn what_kept_the_device_from_getting_through_is_told_once_it_does() {
     let mut tasks = JoinSet::new();
     let (server, dir) = serve(&mut tasks).await;
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = ClosedPort::bind();
     let mut away = config(&server, &dir, Some("good"));
-    away.server = Some(format!("https://{closed}"));
+    away.server = Some(closed.url());
     let error = soon(Agent::new(away).unwrap().once(std::future::pending())).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ServerUnreachable);
 
@@ -100,7 +100,7 @@ async fn what_kept_the_device_from_getting_through_is_told_once_it_does() {
     let troubles = server.script().onboardings[0].troubles.clone();
     let codes: Vec<_> = troubles.iter().map(|trouble| trouble.code.as_str()).collect();
     assert_eq!(codes, ["CONNECTIVITY"], "{troubles:?}");
-    assert!(troubles[0].detail.contains(&closed.to_string()), "{troubles:?}");
+    assert!(troubles[0].detail.contains(closed.url().trim_start_matches("https://")), "{troubles:?}");
     let again = Agent::new(config(&server, &dir, None)).unwrap();
     soon(again.once(std::future::pending())).await.unwrap();
     assert!(server.script().facts.iter().all(|report| report.troubles.is_empty()), "told once");

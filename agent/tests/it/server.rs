@@ -23,7 +23,7 @@ use muster_types::{
     setting,
 };
 use prost::Message as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::Stream;
@@ -437,4 +437,19 @@ pub(crate) fn reported(seen: &Snapshot, value: i64) -> bool {
 /// Waits for a future that must not take for ever.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// An address that refuses connections, and is nobody else's while this lives: bound, but not listening.
+pub(crate) struct ClosedPort(TcpSocket);
+
+impl ClosedPort {
+    pub(crate) fn bind() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.0.local_addr().unwrap())
+    }
 }

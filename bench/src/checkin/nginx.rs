@@ -1,7 +1,7 @@
 //! The comparison with a static file server: nginx with one JSON file for each device, ETag, client certificates. Both are
 //! asked whether something changed and say no; what counts is the server's own processor time.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures::future::try_join_all;
+use muster_testkit::ports::Port;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,12 +77,14 @@ fn found(nginx: &Path) -> Option<PathBuf> {
 /// A file server that runs.
 struct Files {
     address: SocketAddr,
+    _port: Port,
     child: Child,
 }
 
 impl Files {
     async fn start(nginx: &Path, dir: &Path) -> anyhow::Result<Self> {
-        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let port = Port::free()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
         let root = dir.join("files");
         std::fs::create_dir_all(&root)?;
         // The shape of a policy of some settings; what it says does not matter.
@@ -101,7 +104,7 @@ impl Files {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let files = Self { address, child };
+        let files = Self { address, _port: port, child };
         let ready = async {
             while TcpStream::connect(address).await.is_err() {
                 tokio::time::sleep(LOOK_EVERY).await;

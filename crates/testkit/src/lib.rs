@@ -1,4 +1,5 @@
 //! Muster.
 
 pub mod nats;
+pub mod ports;
 pub mod wire;

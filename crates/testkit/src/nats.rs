@@ -2,7 +2,6 @@
 //! their own. They end with the fixture.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,13 +14,13 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use crate::ports::Port;
+
 /// Environment variable that names the nats-server to use.
 pub const SERVER_VARIABLE: &str = "MUSTER_NATS_SERVER";
 /// How long servers may take to be ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const READY_LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Starts with other ports when somebody else was quicker to take one.
-const STARTS_MAX: usize = 5;
 
 /// When a server syncs what it acknowledges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +35,8 @@ pub enum Sync {
 #[derive(Debug)]
 pub struct NatsServer {
     dir: PathBuf,
-    port: u16,
-    monitor_port: u16,
+    port: Port,
+    monitor_port: Port,
     child: Option<Child>,
     /// Kept by the fixture of a single server; a cluster keeps its own.
     _folder: Option<TempDir>,
@@ -47,6 +46,7 @@ pub struct NatsServer {
 #[derive(Debug)]
 pub struct NatsCluster {
     nodes: Vec<NatsServer>,
+    _routes: [Port; 3],
     _folder: TempDir,
 }
 
@@ -65,42 +65,23 @@ pub fn server_binary() -> Result<PathBuf> {
         .context("there is no nats-server: run `cargo xtask setup`, or set MUSTER_NATS_SERVER")
 }
 
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut listeners = Vec::with_capacity(N);
-    for _ in 0..N {
-        listeners.push(TcpListener::bind(("127.0.0.1", 0))?);
-    }
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
-}
-
 impl NatsServer {
     /// Starts a single server with JetStream and waits until it is ready.
     ///
     /// # Errors
     /// When there is no nats-server, or it does not start.
     pub async fn start(sync: Sync) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            let folder = tempfile::tempdir()?;
-            let [port, monitor_port] = free_ports()?;
-            let mut server = Self::configured(folder.path(), "single", [port, monitor_port], sync, "")?;
-            server._folder = Some(folder);
-            match server.run().await {
-                Ok(()) => return Ok(server),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no start was tried")?)
+        let folder = tempfile::tempdir()?;
+        let mut server = Self::configured(folder.path(), "single", Port::several()?, sync, "")?;
+        server._folder = Some(folder);
+        server.run().await?;
+        Ok(server)
     }
 
     fn configured(
         dir: &Path,
         name: &str,
-        [port, monitor_port]: [u16; 2],
+        [port, monitor_port]: [Port; 2],
         sync: Sync,
         cluster: &str,
     ) -> Result<Self> {
@@ -191,7 +172,7 @@ impl NatsServer {
     /// # Errors
     /// When it does not.
     pub async fn monitor(&self, path: &str) -> Result<Value> {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.monitor_port)).await?;
+        let mut connection = TcpStream::connect(("127.0.0.1", self.monitor_port.number())).await?;
         connection.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
         let mut answer = String::new();
         connection.read_to_string(&mut answer).await?;
@@ -207,22 +188,11 @@ impl NatsCluster {
     /// # Errors
     /// When there is no nats-server, or they do not start.
     pub async fn start(sync: Sync) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            match Self::start_once(sync).await {
-                Ok(cluster) => return Ok(cluster),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no start was tried")?)
-    }
-
-    async fn start_once(sync: Sync) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let [a, b, c, am, bm, cm, ar, br, cr] = free_ports()?;
-        let routes = [ar, br, cr].map(|port| format!("\"nats://127.0.0.1:{port}\"")).join(", ");
+        let [a, b, c, am, bm, cm, ar, br, cr] = Port::several()?;
+        let routes = [&ar, &br, &cr].map(|port| format!("\"nats://127.0.0.1:{port}\"")).join(", ");
         let mut nodes = Vec::new();
-        for (name, ports, route) in [("n0", [a, am], ar), ("n1", [b, bm], br), ("n2", [c, cm], cr)] {
+        for (name, ports, route) in [("n0", [a, am], &ar), ("n1", [b, bm], &br), ("n2", [c, cm], &cr)] {
             let cluster = format!(
                 "cluster {{\n  name: muster\n  host: 127.0.0.1\n  port: {route}\n  routes: [{routes}]\n}}"
             );
@@ -233,7 +203,7 @@ impl NatsCluster {
         for node in &mut nodes {
             node.ready().await?;
         }
-        Ok(Self { nodes, _folder: folder })
+        Ok(Self { nodes, _routes: [ar, br, cr], _folder: folder })
     }
 
     /// Where clients connect: all servers, separated by commas.

@@ -6,6 +6,7 @@ use muster_client::Client;
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::report::v1 as pb;
 use muster_runtime::server;
+use tokio::net::TcpSocket;
 use tonic::Code;
 
 use crate::fixture::{STATUS_BYTES_MAX, mk_server, mk_server_for, report, unserved};
@@ -44,7 +45,10 @@ async fn nobody_there_is_unreachable_and_too_slow_is_a_deadline() {
     let server = mk_server().await;
     let mut options = server.options();
     let (_, device) = server.as_device();
-    options.endpoint = format!("https://{}", free_address());
+    // Bound but not listening: refuses, and is nobody else's meanwhile.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    options.endpoint = format!("https://{}", closed.local_addr().unwrap());
     let fault = report(&Client::connect(options).unwrap(), "").await.unwrap_err();
     assert_eq!(fault.code, ErrorCode::ServerUnreachable);
     let mut request = tonic::Request::new(pb::ReportStatusRequest {
@@ -88,8 +92,4 @@ async fn small_calls_in_sequence_do_not_wait_for_delayed_acknowledgements() {
     }
     took.sort();
     assert!(took[50] < Duration::from_millis(20), "median {:?}", took[50]);
-}
-
-fn free_address() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
