@@ -110,6 +110,7 @@ fn setting_status(outcome: &Outcome) -> report::SettingStatus {
         state: state.into(),
         reason: reason.map(|code| code.to_string()).unwrap_or_default(),
         message: cut(message),
+        corrections: 0,
     }
 }
 

@@ -41,7 +41,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
     let Command::Device { device, setting, read: Read { target, output: Output { format } } } = command;
     let api = Api::connect(&target)?;
     let device = api.device(&device).await?;
-    let request = ExplainDeviceRequest { device, setting: setting.unwrap_or_default() };
+    let request = ExplainDeviceRequest { device, setting: setting.unwrap_or_default(), as_of: None };
     let explanation = api.call(api.policies().explain_device(request)).await?;
     // Names are a help for people: an answer without them is an answer.
     let names = group_names(&api).await.unwrap_or_default();

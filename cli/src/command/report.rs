@@ -57,7 +57,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
     match command {
         Command::Device { device, target, output } => {
             let api = Api::connect(&target)?;
-            let request = GetDeviceReportRequest { device: api.device(&device).await? };
+            let request = GetDeviceReportRequest { device: api.device(&device).await?, ..Default::default() };
             let report = api.call(api.reports().get_device_report(request)).await?;
             let value = view::device_report(&report);
             if output.format == Format::Json {

@@ -224,7 +224,7 @@ impl Demo {
     async fn reported(&self, device: &str, etag: &[u8]) -> Result<DeviceReport, Fault> {
         within("report the policy's settings", async {
             loop {
-                let request = GetDeviceReportRequest { device: device.to_owned() };
+                let request = GetDeviceReportRequest { device: device.to_owned(), ..Default::default() };
                 let report = self.api.call(self.api.reports().get_device_report(request)).await?;
                 if report.status.as_ref().is_some_and(|status| status.policy_etag == etag) {
                     return Ok(report);

@@ -13,7 +13,17 @@ pub type Names = BTreeMap<String, String>;
 /// Why a device is set to what it is set to.
 #[must_use]
 pub fn explanation(explanation: &pb::Explanation, names: &Names) -> Value {
-    let pb::Explanation { device, etag, position, facts, settings, not_reaching } = explanation;
+    let pb::Explanation {
+        device,
+        etag,
+        position,
+        facts,
+        settings,
+        not_reaching,
+        as_of_time: _,
+        resolved: _,
+        delivered: _,
+    } = explanation;
     json!({
         "name": device,
         "id": id(device),

@@ -124,6 +124,10 @@ codes! {
     OrderRefused = "ORDER_REFUSED", FailedPrecondition, Never, None;
     /// A filter or order of a list cannot be understood.
     FilterInvalid = "FILTER_INVALID", InvalidArgument, Never, None;
+    /// The past moment asked for is before the beginning, in the future, or cannot be read.
+    AsOfInvalid = "AS_OF_INVALID", InvalidArgument, Never, None;
+    /// The service's views are being verified already.
+    VerifyBusy = "VERIFY_BUSY", ResourceExhausted, Same, None;
 
     /// The certificate was ended before its time.
     CertificateRevoked = "CERTIFICATE_REVOKED", Unauthenticated, Never, None;

@@ -58,7 +58,17 @@ where
     }
 
     async fn follow(&self, request: pb::TailRequest) -> Result<Tail, Fault> {
-        let pb::TailRequest { service, from_position, follow, types, aggregates, aggregate_id } = request;
+        let pb::TailRequest {
+            service,
+            from_position,
+            follow,
+            types,
+            aggregates,
+            aggregate_id,
+            tenant: _,
+            device_id: _,
+            device_ordinal: _,
+        } = request;
         let service = self.service(&service)?;
         let filter = Filter::new(service, types, &aggregates, &aggregate_id)?;
         let permit = self.free.clone().try_acquire_owned().map_err(|_| {
@@ -195,5 +205,14 @@ where
         let pb::GetHeadRequest { service } = request.into_inner();
         let position = self.log.head(self.service(&service)?).await.map_err(Fault::from)?;
         Ok(Response::new(pb::GetHeadResponse { position }))
+    }
+
+    type VerifyViewsStream = stream::Empty<Result<pb::VerifyViewsResponse, Status>>;
+
+    async fn verify_views(
+        &self,
+        _: Request<pb::VerifyViewsRequest>,
+    ) -> Result<Response<Self::VerifyViewsStream>, Status> {
+        Err(Status::unimplemented("views are not verified yet"))
     }
 }

@@ -102,6 +102,8 @@ pub enum ResourceName {
     Waiver(TenantId, WaiverId),
     /// `tenants/{tenant}/checkInSettings`
     CheckInSettings(TenantId),
+    /// `tenants/{tenant}/reportSettings`
+    ReportSettings(TenantId),
 }
 
 /// Text that is no resource name.
@@ -128,7 +130,8 @@ impl ResourceName {
             | Self::DirectoryDevice(tenant, _)
             | Self::EnforcementScope(tenant)
             | Self::Waiver(tenant, _)
-            | Self::CheckInSettings(tenant) => tenant,
+            | Self::CheckInSettings(tenant)
+            | Self::ReportSettings(tenant) => tenant,
         }
     }
 }
@@ -150,6 +153,7 @@ impl fmt::Display for ResourceName {
             Self::EnforcementScope(t) => write!(f, "tenants/{t}/enforcementScope"),
             Self::Waiver(t, id) => write!(f, "tenants/{t}/waivers/{id}"),
             Self::CheckInSettings(t) => write!(f, "tenants/{t}/checkInSettings"),
+            Self::ReportSettings(t) => write!(f, "tenants/{t}/reportSettings"),
         }
     }
 }
@@ -173,6 +177,7 @@ fn parse(text: &str) -> Option<ResourceName> {
         return match collection {
             "enforcementScope" => Some(ResourceName::EnforcementScope(tenant)),
             "checkInSettings" => Some(ResourceName::CheckInSettings(tenant)),
+            "reportSettings" => Some(ResourceName::ReportSettings(tenant)),
             _ => None,
         };
     };
@@ -231,6 +236,7 @@ mod tests {
             ResourceName::EnforcementScope(t),
             ResourceName::Waiver(t, WaiverId::from_uuid(id)),
             ResourceName::CheckInSettings(t),
+            ResourceName::ReportSettings(t),
         ] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }

@@ -98,11 +98,17 @@ pub enum Aggregate {
     Waiver = 14,
     /// How devices check in; a tenant has one.
     CheckInSettings = 15,
+    /// What each device should have, as resolved; a tenant has one.
+    Resolution = 16,
+    /// Which policies went out to devices; a tenant has one.
+    Delivery = 17,
+    /// When devices count as stale or drifting; a tenant has one.
+    ReportSettings = 18,
 }
 
 impl Aggregate {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::OnboardingToken,
         Self::Enrollment,
         Self::Registration,
@@ -118,6 +124,9 @@ impl Aggregate {
         Self::Presence,
         Self::Waiver,
         Self::CheckInSettings,
+        Self::Resolution,
+        Self::Delivery,
+        Self::ReportSettings,
     ];
 
     /// The name in subjects and envelopes.
@@ -139,6 +148,9 @@ impl Aggregate {
             Self::Presence => "presence",
             Self::Waiver => "waiver",
             Self::CheckInSettings => "check_in_settings",
+            Self::Resolution => "resolution",
+            Self::Delivery => "delivery",
+            Self::ReportSettings => "report_settings",
         }
     }
 
@@ -154,8 +166,10 @@ impl Aggregate {
             | Self::Session
             | Self::Presence
             | Self::Waiver
-            | Self::CheckInSettings => Service::Policy,
-            Self::DeviceStatus => Service::Report,
+            | Self::CheckInSettings
+            | Self::Resolution
+            | Self::Delivery => Service::Policy,
+            Self::DeviceStatus | Self::ReportSettings => Service::Report,
         }
     }
 

@@ -88,7 +88,7 @@ impl ReportService for Grpc {
     ) -> Result<Response<pb::DeviceReport>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::GetDeviceReportRequest { device: name } = request.into_inner();
+        let pb::GetDeviceReportRequest { device: name, setting: _, as_of: _ } = request.into_inner();
         let id = request::device(self.tenant, "device", &name)?;
         let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
         let found = self.queries.device(self.tenant, id).ok_or_else(unknown)?;
@@ -106,5 +106,56 @@ impl ReportService for Grpc {
         let unknown = || Fault::new(ErrorCode::PolicyUnknown, format!("no such policy: {name}"));
         let found = self.queries.policy(self.tenant, id).ok_or_else(unknown)?;
         Ok(Response::new(convert::policy_report(name, &found)))
+    }
+
+    async fn list_policy_devices(
+        &self,
+        _: Request<pb::ListPolicyDevicesRequest>,
+    ) -> Result<Response<pb::ListPolicyDevicesResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_policy_settings(
+        &self,
+        _: Request<pb::GetPolicySettingsRequest>,
+    ) -> Result<Response<pb::PolicySettings>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_policy_convergence(
+        &self,
+        _: Request<pb::GetPolicyConvergenceRequest>,
+    ) -> Result<Response<pb::PolicyConvergence>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_fleet_report(
+        &self,
+        _: Request<pb::GetFleetReportRequest>,
+    ) -> Result<Response<pb::FleetReport>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_report_settings(
+        &self,
+        _: Request<pb::GetReportSettingsRequest>,
+    ) -> Result<Response<pb::ReportSettings>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn update_report_settings(
+        &self,
+        _: Request<pb::UpdateReportSettingsRequest>,
+    ) -> Result<Response<pb::ReportSettings>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    type ExportPolicyDevicesStream = tokio_stream::Empty<Result<pb::ExportPolicyDevicesResponse, Status>>;
+
+    async fn export_policy_devices(
+        &self,
+        _: Request<pb::ExportPolicyDevicesRequest>,
+    ) -> Result<Response<Self::ExportPolicyDevicesStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }

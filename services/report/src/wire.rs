@@ -94,7 +94,7 @@ impl From<Status> for pb::DeviceStatus {
 
 impl From<SettingStatus> for pb::SettingStatus {
     fn from(setting: SettingStatus) -> Self {
-        let SettingStatus { id, desired, observed, state, reason, message } = setting;
+        let SettingStatus { id, desired, observed, state, reason, message, corrections } = setting;
         let state = match state {
             SettingState::Succeeded => pb::SettingState::Succeeded,
             SettingState::Error => pb::SettingState::Error,
@@ -111,6 +111,7 @@ impl From<SettingStatus> for pb::SettingStatus {
             state: state.into(),
             reason,
             message,
+            corrections,
         }
     }
 }
@@ -151,14 +152,14 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
             pb::SettingState::Waived => SettingState::Waived,
             pb::SettingState::TamperProtected => SettingState::TamperProtected,
         };
-        let pb::SettingStatus { id, desired, observed, state: _, reason, message } = setting;
+        let pb::SettingStatus { id, desired, observed, state: _, reason, message, corrections } = setting;
         let id = id.parse().map_err(|error: InvalidSettingId| Malformed::new("id", error.to_string()))?;
         let value = |field: &str, value: Option<muster_proto::policy::v1::SettingValue>| {
             let converted = value.map(SettingValue::try_from).transpose();
             converted.map_err(|malformed| malformed.within(field))
         };
         let (desired, observed) = (value("desired", desired)?, value("observed", observed)?);
-        Ok(Self { id, desired, observed, state, reason, message })
+        Ok(Self { id, desired, observed, state, reason, message, corrections })
     }
 }
 
@@ -190,6 +191,7 @@ mod tests {
                 state,
                 reason: "APPLY_FAILED".to_owned(),
                 message: "no".to_owned(),
+                corrections: u32::from(state == SettingState::Error),
             });
         let status = Status {
             policy_etag: [1; 32],

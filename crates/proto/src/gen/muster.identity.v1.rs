@@ -2316,6 +2316,101 @@ pub struct RulePart {
     #[prost(string, repeated, tag = "7")]
     pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+/// Which membership is explained.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainMembershipRequest {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// Resource name of the device.
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
+    /// A past moment; absent means now.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<super::super::log::v1::AsOf>,
+}
+/// Why a device is or is not in a group.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MembershipExplanation {
+    /// Resource name of the group.
+    #[prost(string, tag = "1")]
+    pub group: ::prost::alloc::string::String,
+    /// Its name for people at that moment.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// Whether the device is in it, by what the log says.
+    #[prost(bool, tag = "3")]
+    pub member: bool,
+    /// Which event last brought it in or took it out; absent when none did.
+    #[prost(message, optional, tag = "4")]
+    pub changed: ::core::option::Option<MembershipStep>,
+    /// The rule in force; empty for a static group.
+    #[prost(string, tag = "5")]
+    pub rule: ::prost::alloc::string::String,
+    /// Which event wrote the rule, or defined the static group.
+    #[prost(message, optional, tag = "6")]
+    pub defined: ::core::option::Option<MembershipStep>,
+    /// What the rule says of the device: whether it is in, or that it cannot be known; absent for a static group.
+    #[prost(enumeration = "RuleVerdict", tag = "7")]
+    pub verdict: i32,
+    /// The parts of the rule with their verdicts, from the outside in; empty for a static group.
+    #[prost(message, repeated, tag = "8")]
+    pub parts: ::prost::alloc::vec::Vec<ExplainedPart>,
+    /// The facts that the rule reads, sorted by property.
+    #[prost(message, repeated, tag = "9")]
+    pub facts: ::prost::alloc::vec::Vec<ExplainedFact>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "10")]
+    pub position: ::prost::alloc::string::String,
+}
+/// An event that led to a membership.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MembershipStep {
+    /// Position in the identity log.
+    #[prost(uint64, tag = "1")]
+    pub position: u64,
+    /// When.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Who.
+    #[prost(string, tag = "3")]
+    pub actor: ::prost::alloc::string::String,
+}
+/// A part of a rule.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainedPart {
+    /// Its text.
+    #[prost(string, tag = "1")]
+    pub text: ::prost::alloc::string::String,
+    /// Its verdict.
+    #[prost(enumeration = "RuleVerdict", tag = "2")]
+    pub verdict: i32,
+    /// How deep it is in the rule, from 0.
+    #[prost(uint32, tag = "3")]
+    pub depth: u32,
+}
+/// A fact that a rule reads.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainedFact {
+    /// Property as the rule language names it, for example `deviceOSType`.
+    #[prost(string, tag = "1")]
+    pub property: ::prost::alloc::string::String,
+    /// Value; empty when it is absent.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+    /// It was not collected: its value is not known, as opposed to absent.
+    #[prost(bool, tag = "3")]
+    pub unknown: bool,
+    /// Service whose event brought it: `enroll` or `identity`; empty when none did.
+    #[prost(string, tag = "4")]
+    pub service: ::prost::alloc::string::String,
+    /// Position of that event.
+    #[prost(uint64, tag = "5")]
+    pub position: u64,
+    /// When.
+    #[prost(message, optional, tag = "6")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
 /// A device's registration.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Registration {
@@ -2664,6 +2759,43 @@ impl GroupKind {
             "GROUP_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "GROUP_KIND_STATIC" => Some(Self::Static),
             "GROUP_KIND_DYNAMIC" => Some(Self::Dynamic),
+            _ => None,
+        }
+    }
+}
+/// What a rule says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RuleVerdict {
+    /// Not said.
+    Unspecified = 0,
+    /// It is in.
+    In = 1,
+    /// It is out.
+    Out = 2,
+    /// A fact it needs was not collected yet: the device stays as it was.
+    Unknown = 3,
+}
+impl RuleVerdict {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RULE_VERDICT_UNSPECIFIED",
+            Self::In => "RULE_VERDICT_IN",
+            Self::Out => "RULE_VERDICT_OUT",
+            Self::Unknown => "RULE_VERDICT_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RULE_VERDICT_UNSPECIFIED" => Some(Self::Unspecified),
+            "RULE_VERDICT_IN" => Some(Self::In),
+            "RULE_VERDICT_OUT" => Some(Self::Out),
+            "RULE_VERDICT_UNKNOWN" => Some(Self::Unknown),
             _ => None,
         }
     }
@@ -3094,6 +3226,39 @@ pub mod group_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Explains why a device is or is not in a group, now or at a past moment: the rule, who wrote it, the verdict of each of
+        /// its parts, and the facts it read with the events that brought them.
+        ///
+        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, AS_OF_INVALID.
+        pub async fn explain_membership(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExplainMembershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MembershipExplanation>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.identity.v1.GroupService/ExplainMembership",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.identity.v1.GroupService",
+                        "ExplainMembership",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3170,6 +3335,17 @@ pub mod group_service_server {
             request: tonic::Request<super::PreviewRuleRequest>,
         ) -> std::result::Result<
             tonic::Response<super::PreviewRuleResponse>,
+            tonic::Status,
+        >;
+        /// Explains why a device is or is not in a group, now or at a past moment: the rule, who wrote it, the verdict of each of
+        /// its parts, and the facts it read with the events that brought them.
+        ///
+        /// Errors: GROUP_UNKNOWN, DEVICE_UNKNOWN, AS_OF_INVALID.
+        async fn explain_membership(
+            &self,
+            request: tonic::Request<super::ExplainMembershipRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MembershipExplanation>,
             tonic::Status,
         >;
     }
@@ -3598,6 +3774,52 @@ pub mod group_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = PreviewRuleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.identity.v1.GroupService/ExplainMembership" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExplainMembershipSvc<T: GroupService>(pub Arc<T>);
+                    impl<
+                        T: GroupService,
+                    > tonic::server::UnaryService<super::ExplainMembershipRequest>
+                    for ExplainMembershipSvc<T> {
+                        type Response = super::MembershipExplanation;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExplainMembershipRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GroupService>::explain_membership(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExplainMembershipSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -952,6 +952,9 @@ pub struct ExplainDeviceRequest {
     /// Catalogue id of a setting; empty means all.
     #[prost(string, tag = "2")]
     pub setting: ::prost::alloc::string::String,
+    /// A past moment; absent means now.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<super::super::log::v1::AsOf>,
 }
 /// Why a device is set to what it is set to.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -977,6 +980,25 @@ pub struct Explanation {
     /// Policies that are assigned to a group of the device and do not reach it, with the reason.
     #[prost(message, repeated, tag = "6")]
     pub not_reaching: ::prost::alloc::vec::Vec<ExplainedPolicy>,
+    /// The time that the answer is as of; with `as_of` the last event's before it.
+    #[prost(message, optional, tag = "7")]
+    pub as_of_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the device came to what is resolved for it, and by which event; absent when it was not told yet.
+    #[prost(message, optional, tag = "8")]
+    pub resolved: ::core::option::Option<ExplainedStep>,
+    /// When it was sent to the device; absent when it was not.
+    #[prost(message, optional, tag = "9")]
+    pub delivered: ::core::option::Option<ExplainedStep>,
+}
+/// A step on the way of a policy to a device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExplainedStep {
+    /// When.
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Position of the event in the policy log.
+    #[prost(uint64, tag = "2")]
+    pub position: u64,
 }
 /// Why one setting is what it is.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4343,6 +4365,115 @@ pub struct DuplicateSessionsObserved {
     #[prost(bytes = "vec", repeated, tag = "1")]
     pub boot_ids: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
+/// What devices should have changed. One event for all devices that a change reaches, never one for each; a further one
+/// when it would be larger than an event may be. Aggregate `resolution`, of which a tenant has one. Folded, these events say
+/// for each device what it should have, and since when.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EffectivePoliciesChanged {
+    /// Positions of the logs that were resolved, for example `enroll:3,identity:9,policy:7`; they never go down in the stream.
+    #[prost(string, tag = "1")]
+    pub positions: ::prost::alloc::string::String,
+    /// What devices came to, each resolution once.
+    #[prost(message, repeated, tag = "2")]
+    pub resolved: ::prost::alloc::vec::Vec<Resolved>,
+    /// Ordinals of the devices that should have nothing any more, because they are gone or managed elsewhere: a roaring bitmap
+    /// in the portable serialisation.
+    #[prost(bytes = "vec", tag = "3")]
+    pub none: ::prost::alloc::vec::Vec<u8>,
+}
+/// Devices that came to a resolution.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Resolved {
+    /// Names the resolution: SHA-256 over the etag, and the policies with their revisions; 32 bytes. Devices with the same
+    /// resolution have the same policy, from the same revisions.
+    #[prost(bytes = "vec", tag = "1")]
+    pub resolution_id: ::prost::alloc::vec::Vec<u8>,
+    /// Ordinals of the devices: a roaring bitmap in the portable serialisation.
+    #[prost(bytes = "vec", tag = "2")]
+    pub devices: ::prost::alloc::vec::Vec<u8>,
+    /// When the earliest change was decided that led to it and that these devices were not resolved for before.
+    #[prost(message, optional, tag = "3")]
+    pub cause_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it says; absent when an earlier event of the stream told it.
+    #[prost(message, optional, tag = "4")]
+    pub resolution: ::core::option::Option<Resolution>,
+}
+/// What devices should have, and from where.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Resolution {
+    /// Etag of the policy, 32 bytes, as in the signed policy.
+    #[prost(bytes = "vec", tag = "1")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// The policies that reach the devices and are for their platform, sorted by id.
+    #[prost(message, repeated, tag = "2")]
+    pub policies: ::prost::alloc::vec::Vec<ResolvedPolicy>,
+    /// Settings in force, sorted by id.
+    #[prost(message, repeated, tag = "3")]
+    pub settings: ::prost::alloc::vec::Vec<ResolvedSetting>,
+    /// Settings that are withheld and that devices are told of, sorted by id, each once.
+    #[prost(message, repeated, tag = "4")]
+    pub withheld: ::prost::alloc::vec::Vec<ResolvedWithheld>,
+}
+/// A policy of a resolution.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolvedPolicy {
+    /// The policy, 16 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub policy_id: ::prost::alloc::vec::Vec<u8>,
+    /// Its revision.
+    #[prost(uint64, tag = "2")]
+    pub revision: u64,
+}
+/// A setting in force.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ResolvedSetting {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Value.
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<SettingValue>,
+    /// Policies that carry it and whose values are in force: indexes into `Resolution.policies`, from 0.
+    #[prost(uint32, repeated, tag = "3")]
+    pub winners: ::prost::alloc::vec::Vec<u32>,
+    /// Policies that carry it and whose values are not in force, or not in full: indexes into `Resolution.policies`.
+    #[prost(uint32, repeated, tag = "4")]
+    pub losers: ::prost::alloc::vec::Vec<u32>,
+}
+/// A setting that is withheld.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResolvedWithheld {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Why.
+    #[prost(enumeration = "WithheldReason", tag = "2")]
+    pub reason: i32,
+    /// Policies that carry it: indexes into `Resolution.policies`, from 0.
+    #[prost(uint32, repeated, tag = "3")]
+    pub candidates: ::prost::alloc::vec::Vec<u32>,
+}
+/// Policies went out to devices. One event for all devices of about a second, never one for each. Aggregate `delivery`, of
+/// which a tenant has one.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PoliciesDelivered {
+    /// What went where, each pair of etag and step once.
+    #[prost(message, repeated, tag = "1")]
+    pub delivered: ::prost::alloc::vec::Vec<Delivered>,
+}
+/// Devices that got a policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Delivered {
+    /// Etag of the policy, 32 bytes.
+    #[prost(bytes = "vec", tag = "1")]
+    pub etag: ::prost::alloc::vec::Vec<u8>,
+    /// How far it is.
+    #[prost(enumeration = "DeliveryStep", tag = "2")]
+    pub step: i32,
+    /// Ordinals of the devices: a roaring bitmap in the portable serialisation.
+    #[prost(bytes = "vec", tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<u8>,
+}
 /// Devices checked in. One event for all devices of some minutes, never one for a check-in. Aggregate `presence`, of which
 /// a tenant has one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4351,4 +4482,41 @@ pub struct DevicesSeen {
     /// after the last event's before it.
     #[prost(bytes = "vec", tag = "1")]
     pub devices: ::prost::alloc::vec::Vec<u8>,
+}
+/// How far a policy is on its way into force. What a device read back is said by `muster.report.v1.StatusReported` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeliveryStep {
+    /// Not said.
+    Unspecified = 0,
+    /// Signed and sent in answer to a check-in; nobody knows whether it arrived.
+    Sent = 1,
+    /// The device said that it has it and that the work is not done.
+    Applying = 2,
+    /// The device said that it does not obey it: signature, device, version or expiry was wrong.
+    Refused = 3,
+}
+impl DeliveryStep {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DELIVERY_STEP_UNSPECIFIED",
+            Self::Sent => "DELIVERY_STEP_SENT",
+            Self::Applying => "DELIVERY_STEP_APPLYING",
+            Self::Refused => "DELIVERY_STEP_REFUSED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DELIVERY_STEP_UNSPECIFIED" => Some(Self::Unspecified),
+            "DELIVERY_STEP_SENT" => Some(Self::Sent),
+            "DELIVERY_STEP_APPLYING" => Some(Self::Applying),
+            "DELIVERY_STEP_REFUSED" => Some(Self::Refused),
+            _ => None,
+        }
+    }
 }

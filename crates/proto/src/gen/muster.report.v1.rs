@@ -53,6 +53,10 @@ pub struct SettingStatus {
     /// What went wrong, for people; at most 1,024 bytes.
     #[prost(string, tag = "6")]
     pub message: ::prost::alloc::string::String,
+    /// How often the device found another value than the one in force and put it back, since the policy in force was applied
+    /// for the first time. A new policy is an intentional change and begins at 0; what is put back is a corrective one.
+    #[prost(uint32, tag = "7")]
+    pub corrections: u32,
 }
 /// Verdict on a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -199,7 +203,9 @@ pub mod device_report_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Replaces the calling device's status. An unchanged status makes no event.
+        /// Replaces the calling device's status. An unchanged status makes no event. Settings that the device was not asked for are
+        /// kept and marked, a status of an earlier policy is kept and counts as pending, and a time that cannot be is kept and not
+        /// believed.
         ///
         /// Errors: DEVICE_UNKNOWN, CERTIFICATE_REQUIRED, REPORT_INVALID.
         pub async fn report_status(
@@ -246,7 +252,9 @@ pub mod device_report_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with DeviceReportServiceServer.
     #[async_trait]
     pub trait DeviceReportService: std::marker::Send + std::marker::Sync + 'static {
-        /// Replaces the calling device's status. An unchanged status makes no event.
+        /// Replaces the calling device's status. An unchanged status makes no event. Settings that the device was not asked for are
+        /// kept and marked, a status of an earlier policy is kept and counts as pending, and a time that cannot be is kept and not
+        /// believed.
         ///
         /// Errors: DEVICE_UNKNOWN, CERTIFICATE_REQUIRED, REPORT_INVALID.
         async fn report_status(
@@ -426,17 +434,23 @@ pub struct GetDeviceReportRequest {
     /// Resource name of the device.
     #[prost(string, tag = "1")]
     pub device: ::prost::alloc::string::String,
+    /// Catalogue id of a setting; empty means all.
+    #[prost(string, tag = "2")]
+    pub setting: ::prost::alloc::string::String,
+    /// A past moment; absent means now.
+    #[prost(message, optional, tag = "3")]
+    pub as_of: ::core::option::Option<super::super::log::v1::AsOf>,
 }
-/// What a device last said.
+/// How a device stands.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeviceReport {
     /// Resource name of the device.
     #[prost(string, tag = "1")]
     pub device: ::prost::alloc::string::String,
-    /// Its status; absent when it never reported.
+    /// Its status as it last said it; absent when it never did.
     #[prost(message, optional, tag = "2")]
     pub status: ::core::option::Option<DeviceStatus>,
-    /// When the service took the report in.
+    /// When the service took the status in.
     #[prost(message, optional, tag = "3")]
     pub report_time: ::core::option::Option<::prost_types::Timestamp>,
     /// Verdict over all settings.
@@ -445,6 +459,98 @@ pub struct DeviceReport {
     /// Positions of the logs that the answer reflects, for example `identity:12,policy:7,report:3`.
     #[prost(string, tag = "5")]
     pub position: ::prost::alloc::string::String,
+    /// Why the verdict is not simply succeeded.
+    #[prost(enumeration = "DeviceState", tag = "6")]
+    pub state: i32,
+    /// Host name; empty when none was told.
+    #[prost(string, tag = "7")]
+    pub host_name: ::prost::alloc::string::String,
+    /// Etag of the policy that it should have; empty while nothing was resolved for it.
+    #[prost(bytes = "vec", tag = "8")]
+    pub desired_etag: ::prost::alloc::vec::Vec<u8>,
+    /// Since when it should have it.
+    #[prost(message, optional, tag = "9")]
+    pub desired_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When that policy was sent to it; absent when it was not.
+    #[prost(message, optional, tag = "10")]
+    pub delivered_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was in force, by the device's clock; absent when the device did not say, or said a time that cannot be.
+    #[prost(message, optional, tag = "11")]
+    pub applied_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the device first reported the desired policy; absent when it did not.
+    #[prost(message, optional, tag = "12")]
+    pub confirmed_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When the device was last heard of; absent when never. Exact to the interval of `muster.policy.v1.DevicesSeen`.
+    #[prost(message, optional, tag = "13")]
+    pub last_seen_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// It was not heard of for longer than the tenant's threshold.
+    #[prost(bool, tag = "14")]
+    pub stale: bool,
+    /// Each setting that it should have, is kept from, or speaks of; sorted by id.
+    #[prost(message, repeated, tag = "15")]
+    pub settings: ::prost::alloc::vec::Vec<DeviceSetting>,
+    /// Position of the device's `StatusReported` in the report log; 0 when it never reported.
+    #[prost(uint64, tag = "16")]
+    pub report_position: u64,
+}
+/// How a device stands with one setting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeviceSetting {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Value it should have now; absent when it is withheld or not asked for.
+    #[prost(message, optional, tag = "2")]
+    pub desired: ::core::option::Option<super::super::policy::v1::SettingValue>,
+    /// Value it last read back; absent when it did not.
+    #[prost(message, optional, tag = "3")]
+    pub observed: ::core::option::Option<super::super::policy::v1::SettingValue>,
+    /// Verdict on the value that it should have now.
+    #[prost(enumeration = "SettingState", tag = "4")]
+    pub state: i32,
+    /// How far it is: tells never delivered from delivered but unconfirmed from confirmed.
+    #[prost(enumeration = "SettingStage", tag = "5")]
+    pub stage: i32,
+    /// Code when it is not succeeded; empty otherwise.
+    #[prost(string, tag = "6")]
+    pub reason: ::prost::alloc::string::String,
+    /// What went wrong, in the device's words.
+    #[prost(string, tag = "7")]
+    pub message: ::prost::alloc::string::String,
+    /// How the values of several policies are brought together, as the catalogue says.
+    #[prost(string, tag = "8")]
+    pub merge_mode: ::prost::alloc::string::String,
+    /// All policies that reach the device and manage the setting, winners first.
+    #[prost(message, repeated, tag = "9")]
+    pub sources: ::prost::alloc::vec::Vec<SettingSource>,
+    /// Since when this value is desired.
+    #[prost(message, optional, tag = "10")]
+    pub desired_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often the device put it back; see `SettingStatus.corrections`.
+    #[prost(uint32, tag = "11")]
+    pub corrections: u32,
+    /// Something on the device seems to work against the policy; see `DriftSuspected`.
+    #[prost(bool, tag = "12")]
+    pub drift_suspected: bool,
+    /// The device speaks of it though no policy that reaches it asks for it.
+    #[prost(bool, tag = "13")]
+    pub unasked: bool,
+}
+/// A policy that manages a setting on a device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingSource {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Its name for people.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// Its revision.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
+    /// Whether its value is in force; false for losers and for candidates of a conflict.
+    #[prost(bool, tag = "4")]
+    pub winner: bool,
 }
 /// Which policy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -453,7 +559,7 @@ pub struct GetPolicyReportRequest {
     #[prost(string, tag = "1")]
     pub policy: ::prost::alloc::string::String,
 }
-/// How a policy's devices stand. The counts add up to `targeted`.
+/// How a policy's devices stand. The counts add up to `targeted`, and the finer states of each verdict to its count.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PolicyReport {
     /// Resource name of the policy.
@@ -462,12 +568,24 @@ pub struct PolicyReport {
     /// Devices in its groups.
     #[prost(uint32, tag = "2")]
     pub targeted: u32,
-    /// Devices by verdict.
+    /// Devices by verdict, each verdict once.
     #[prost(message, repeated, tag = "3")]
     pub counts: ::prost::alloc::vec::Vec<CheckInStatusCount>,
     /// Positions of the logs that the answer reflects.
     #[prost(string, tag = "4")]
     pub position: ::prost::alloc::string::String,
+    /// Devices by finer state, each state once.
+    #[prost(message, repeated, tag = "5")]
+    pub states: ::prost::alloc::vec::Vec<DeviceStateCount>,
+    /// How many of the targeted devices are stale; they have a verdict too.
+    #[prost(uint32, tag = "6")]
+    pub stale: u32,
+    /// How many have a setting of the policy that seems to be worked against; they have a verdict too.
+    #[prost(uint32, tag = "7")]
+    pub drifting: u32,
+    /// Time of the latest event that the answer reflects.
+    #[prost(message, optional, tag = "8")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// How many devices have a verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -478,6 +596,377 @@ pub struct CheckInStatusCount {
     /// How many.
     #[prost(uint32, tag = "2")]
     pub devices: u32,
+}
+/// How many devices are in a finer state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceStateCount {
+    /// The state.
+    #[prost(enumeration = "DeviceState", tag = "1")]
+    pub state: i32,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub devices: u32,
+}
+/// Which devices of a policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPolicyDevicesRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// At most this many; 0 means 100, and more than 1,000 means 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// From the last answer.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Which of them.
+    #[prost(message, optional, tag = "4")]
+    pub filter: ::core::option::Option<PolicyDeviceFilter>,
+}
+/// A filter; what is empty does not filter.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyDeviceFilter {
+    /// Only these verdicts.
+    #[prost(enumeration = "CheckInStatus", repeated, tag = "1")]
+    pub statuses: ::prost::alloc::vec::Vec<i32>,
+    /// Only these finer states.
+    #[prost(enumeration = "DeviceState", repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only devices whose host name begins with this, in any case; at most 255 bytes.
+    #[prost(string, tag = "3")]
+    pub host_name_prefix: ::prost::alloc::string::String,
+    /// Only those that are stale, or only those that are not.
+    #[prost(bool, optional, tag = "4")]
+    pub stale: ::core::option::Option<bool>,
+    /// Only those that stand so with this setting of the policy.
+    #[prost(string, tag = "5")]
+    pub setting: ::prost::alloc::string::String,
+    /// With `setting`: only these states of it.
+    #[prost(enumeration = "SettingState", repeated, tag = "6")]
+    pub setting_states: ::prost::alloc::vec::Vec<i32>,
+}
+/// Some devices of a policy.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPolicyDevicesResponse {
+    /// The devices.
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<PolicyDevice>,
+    /// For the next page; empty on the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// How many fit the filter altogether.
+    #[prost(uint32, tag = "3")]
+    pub total_size: u32,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "4")]
+    pub position: ::prost::alloc::string::String,
+}
+/// A device of a policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyDevice {
+    /// Resource name of the device.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// Host name; empty when none was told.
+    #[prost(string, tag = "2")]
+    pub host_name: ::prost::alloc::string::String,
+    /// Verdict.
+    #[prost(enumeration = "CheckInStatus", tag = "3")]
+    pub status: i32,
+    /// Finer.
+    #[prost(enumeration = "DeviceState", tag = "4")]
+    pub state: i32,
+    /// Code of the first setting of the policy that is not well, or of the refusal; empty when all are.
+    #[prost(string, tag = "5")]
+    pub reason: ::prost::alloc::string::String,
+    /// When its last status was taken in; absent when it never reported.
+    #[prost(message, optional, tag = "6")]
+    pub report_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was last heard of.
+    #[prost(message, optional, tag = "7")]
+    pub last_seen_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// It is stale.
+    #[prost(bool, tag = "8")]
+    pub stale: bool,
+    /// Since when it should have what it should have.
+    #[prost(message, optional, tag = "9")]
+    pub desired_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Platform: `windows`, `linux` or `macos`; empty when it is not known.
+    #[prost(string, tag = "10")]
+    pub platform: ::prost::alloc::string::String,
+    /// Version of the operating system, as the device said.
+    #[prost(string, tag = "11")]
+    pub os_version: ::prost::alloc::string::String,
+    /// Maker of the machine.
+    #[prost(string, tag = "12")]
+    pub manufacturer: ::prost::alloc::string::String,
+    /// Model of the machine.
+    #[prost(string, tag = "13")]
+    pub model: ::prost::alloc::string::String,
+}
+/// Of which policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPolicySettingsRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+}
+/// Counts by setting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicySettings {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Devices in its groups; the counts of each setting add up to it.
+    #[prost(uint32, tag = "2")]
+    pub targeted: u32,
+    /// Each setting, sorted by id.
+    #[prost(message, repeated, tag = "3")]
+    pub settings: ::prost::alloc::vec::Vec<PolicySettingCounts>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "4")]
+    pub position: ::prost::alloc::string::String,
+}
+/// How a policy's devices stand with one setting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicySettingCounts {
+    /// Catalogue id.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// Devices by state, each state once.
+    #[prost(message, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<SettingStateCount>,
+}
+/// How many devices have a setting in a state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingStateCount {
+    /// The state.
+    #[prost(enumeration = "SettingState", tag = "1")]
+    pub state: i32,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub devices: u32,
+}
+/// Of which policy.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPolicyConvergenceRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+}
+/// How long a policy took.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicyConvergence {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// The revisions that devices should have now, the latest first; more than one only while a change is under way.
+    #[prost(message, repeated, tag = "2")]
+    pub revisions: ::prost::alloc::vec::Vec<RevisionConvergence>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "3")]
+    pub position: ::prost::alloc::string::String,
+}
+/// How long a revision took.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RevisionConvergence {
+    /// Its number.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Devices that should have it.
+    #[prost(uint32, tag = "2")]
+    pub devices: u32,
+    /// Devices that reported what they should have.
+    #[prost(uint32, tag = "3")]
+    pub converged: u32,
+    /// From the change that made a device's policy what it is to the device's first report of it: half of the devices took at
+    /// most this; absent when none converged.
+    #[prost(message, optional, tag = "4")]
+    pub p50: ::core::option::Option<::prost_types::Duration>,
+    /// 95 of 100.
+    #[prost(message, optional, tag = "5")]
+    pub p95: ::core::option::Option<::prost_types::Duration>,
+    /// 99 of 100.
+    #[prost(message, optional, tag = "6")]
+    pub p99: ::core::option::Option<::prost_types::Duration>,
+    /// Those that did not, by reason, each reason once; they add up to `devices` less `converged`.
+    #[prost(message, repeated, tag = "7")]
+    pub stragglers: ::prost::alloc::vec::Vec<StragglerCount>,
+}
+/// How many devices have not converged for a reason.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StragglerCount {
+    /// Why.
+    #[prost(enumeration = "StragglerReason", tag = "1")]
+    pub reason: i32,
+    /// How many.
+    #[prost(uint32, tag = "2")]
+    pub devices: u32,
+    /// Some of them, resource names; at most 10.
+    #[prost(string, repeated, tag = "3")]
+    pub examples: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Of which tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetFleetReportRequest {
+    /// The tenant, `tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+}
+/// How all devices stand, over all settings that each should have.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FleetReport {
+    /// Devices that are registered.
+    #[prost(uint32, tag = "1")]
+    pub devices: u32,
+    /// Devices by verdict, each verdict once; they add up to `devices`.
+    #[prost(message, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<CheckInStatusCount>,
+    /// Devices by finer state, each once; they add up to `devices`.
+    #[prost(message, repeated, tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<DeviceStateCount>,
+    /// How many are stale.
+    #[prost(uint32, tag = "4")]
+    pub stale: u32,
+    /// How many seem to be worked against.
+    #[prost(uint32, tag = "5")]
+    pub drifting: u32,
+    /// Policies with how their devices stand, by name for people; at most 1,000.
+    #[prost(message, repeated, tag = "6")]
+    pub policies: ::prost::alloc::vec::Vec<FleetPolicy>,
+    /// Positions of the logs that the answer reflects.
+    #[prost(string, tag = "7")]
+    pub position: ::prost::alloc::string::String,
+    /// Time of the latest event that the answer reflects.
+    #[prost(message, optional, tag = "8")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A policy in the report on the fleet.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FleetPolicy {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Its name for people.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// Devices in its groups.
+    #[prost(uint32, tag = "3")]
+    pub targeted: u32,
+    /// Devices by verdict.
+    #[prost(message, repeated, tag = "4")]
+    pub counts: ::prost::alloc::vec::Vec<CheckInStatusCount>,
+}
+/// What to export.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportPolicyDevicesRequest {
+    /// Resource name of the policy.
+    #[prost(string, tag = "1")]
+    pub policy: ::prost::alloc::string::String,
+    /// Which devices.
+    #[prost(message, optional, tag = "2")]
+    pub filter: ::core::option::Option<PolicyDeviceFilter>,
+}
+/// Some rows of an export.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExportPolicyDevicesResponse {
+    /// In the first message: how many rows follow altogether.
+    #[prost(uint32, tag = "1")]
+    pub total_size: u32,
+    /// In the first message: positions of the logs that all rows are at.
+    #[prost(string, tag = "2")]
+    pub position: ::prost::alloc::string::String,
+    /// In the first message: the policy's name for people.
+    #[prost(string, tag = "3")]
+    pub display_name: ::prost::alloc::string::String,
+    /// Rows, by ordinal; at most 1,000 in a message.
+    #[prost(message, repeated, tag = "4")]
+    pub devices: ::prost::alloc::vec::Vec<PolicyDevice>,
+    /// In the first message: id of the policy's profile in the catalogue.
+    #[prost(string, tag = "5")]
+    pub profile: ::prost::alloc::string::String,
+    /// In the first message: the policy's latest revision.
+    #[prost(uint64, tag = "6")]
+    pub revision: u64,
+}
+/// Of which tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetReportSettingsRequest {
+    /// Resource name, `tenants/{tenant}/reportSettings`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// When devices count as stale or drifting.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportSettings {
+    /// Resource name, `tenants/{tenant}/reportSettings`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// A device that was not heard of for so long is stale: 2 hours to 365 days; 7 days unless changed.
+    #[prost(message, optional, tag = "2")]
+    pub stale_after: ::core::option::Option<::prost_types::Duration>,
+    /// A setting that was put back so often is suspected to be worked against: 1 to 1,000; 3 unless changed.
+    #[prost(uint32, tag = "3")]
+    pub drift_after: u32,
+    /// Changes with each change.
+    #[prost(string, tag = "4")]
+    pub etag: ::prost::alloc::string::String,
+    /// When they were last changed; absent while the defaults hold.
+    #[prost(message, optional, tag = "5")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A change of when devices count as stale or drifting.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UpdateReportSettingsRequest {
+    /// The settings, whole: what is left out goes back to its default; with an etag only if it still fits.
+    #[prost(message, optional, tag = "1")]
+    pub report_settings: ::core::option::Option<ReportSettings>,
+    /// UUID of this request.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Only check the request; change nothing.
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+    /// Why, for those who read the history; at most 1,024 characters.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+}
+/// How far a setting is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SettingStage {
+    /// Not said.
+    Unspecified = 0,
+    /// The policy that holds it was never sent to the device.
+    NeverDelivered = 1,
+    /// It was sent; the device said nothing of it yet.
+    Delivered = 2,
+    /// The device reported on it.
+    Confirmed = 3,
+}
+impl SettingStage {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SETTING_STAGE_UNSPECIFIED",
+            Self::NeverDelivered => "SETTING_STAGE_NEVER_DELIVERED",
+            Self::Delivered => "SETTING_STAGE_DELIVERED",
+            Self::Confirmed => "SETTING_STAGE_CONFIRMED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SETTING_STAGE_UNSPECIFIED" => Some(Self::Unspecified),
+            "SETTING_STAGE_NEVER_DELIVERED" => Some(Self::NeverDelivered),
+            "SETTING_STAGE_DELIVERED" => Some(Self::Delivered),
+            "SETTING_STAGE_CONFIRMED" => Some(Self::Confirmed),
+            _ => None,
+        }
+    }
 }
 /// Verdict on a device, over the settings of one policy or of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -524,6 +1013,128 @@ impl CheckInStatus {
         }
     }
 }
+/// Finer than the verdict: each belongs to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeviceState {
+    /// Not said.
+    Unspecified = 0,
+    /// Succeeded: every desired value was read back.
+    Confirmed = 1,
+    /// Error: a setting could not be applied, or another value was read back.
+    Failed = 2,
+    /// Error: the device does not obey the policy; signature, device, version or expiry was wrong.
+    Refused = 3,
+    /// Error: tamper protection on the device keeps another value.
+    TamperProtected = 4,
+    /// Conflict: policies disagree over a setting.
+    Conflict = 5,
+    /// Pending: the policy was never sent to the device.
+    NeverDelivered = 6,
+    /// Pending: the policy was sent, and the device said nothing of it yet.
+    Delivered = 7,
+    /// Pending: the device has it and works on it.
+    Applying = 8,
+    /// Pending: what the device should have is not known yet, because its facts or memberships are not.
+    Unknown = 9,
+    /// Not applicable: platform, version or channel cannot take it, or the device is managed elsewhere.
+    Unsupported = 10,
+    /// Not applicable: a waiver exempts the device.
+    Waived = 11,
+}
+impl DeviceState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEVICE_STATE_UNSPECIFIED",
+            Self::Confirmed => "DEVICE_STATE_CONFIRMED",
+            Self::Failed => "DEVICE_STATE_FAILED",
+            Self::Refused => "DEVICE_STATE_REFUSED",
+            Self::TamperProtected => "DEVICE_STATE_TAMPER_PROTECTED",
+            Self::Conflict => "DEVICE_STATE_CONFLICT",
+            Self::NeverDelivered => "DEVICE_STATE_NEVER_DELIVERED",
+            Self::Delivered => "DEVICE_STATE_DELIVERED",
+            Self::Applying => "DEVICE_STATE_APPLYING",
+            Self::Unknown => "DEVICE_STATE_UNKNOWN",
+            Self::Unsupported => "DEVICE_STATE_UNSUPPORTED",
+            Self::Waived => "DEVICE_STATE_WAIVED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEVICE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEVICE_STATE_CONFIRMED" => Some(Self::Confirmed),
+            "DEVICE_STATE_FAILED" => Some(Self::Failed),
+            "DEVICE_STATE_REFUSED" => Some(Self::Refused),
+            "DEVICE_STATE_TAMPER_PROTECTED" => Some(Self::TamperProtected),
+            "DEVICE_STATE_CONFLICT" => Some(Self::Conflict),
+            "DEVICE_STATE_NEVER_DELIVERED" => Some(Self::NeverDelivered),
+            "DEVICE_STATE_DELIVERED" => Some(Self::Delivered),
+            "DEVICE_STATE_APPLYING" => Some(Self::Applying),
+            "DEVICE_STATE_UNKNOWN" => Some(Self::Unknown),
+            "DEVICE_STATE_UNSUPPORTED" => Some(Self::Unsupported),
+            "DEVICE_STATE_WAIVED" => Some(Self::Waived),
+            _ => None,
+        }
+    }
+}
+/// Why a device has not converged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum StragglerReason {
+    /// Not said.
+    Unspecified = 0,
+    /// It was not heard of since.
+    Offline = 1,
+    /// It does not obey the policy.
+    Refused = 2,
+    /// A setting is withheld because policies disagree.
+    Conflict = 3,
+    /// It cannot take the policy.
+    Unsupported = 4,
+    /// Tamper protection keeps another value.
+    TamperProtected = 5,
+    /// It was heard of, and is at work or could not apply a setting.
+    Applying = 6,
+    /// A setting could not be applied, or another value was read back.
+    Failed = 7,
+}
+impl StragglerReason {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "STRAGGLER_REASON_UNSPECIFIED",
+            Self::Offline => "STRAGGLER_REASON_OFFLINE",
+            Self::Refused => "STRAGGLER_REASON_REFUSED",
+            Self::Conflict => "STRAGGLER_REASON_CONFLICT",
+            Self::Unsupported => "STRAGGLER_REASON_UNSUPPORTED",
+            Self::TamperProtected => "STRAGGLER_REASON_TAMPER_PROTECTED",
+            Self::Applying => "STRAGGLER_REASON_APPLYING",
+            Self::Failed => "STRAGGLER_REASON_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "STRAGGLER_REASON_UNSPECIFIED" => Some(Self::Unspecified),
+            "STRAGGLER_REASON_OFFLINE" => Some(Self::Offline),
+            "STRAGGLER_REASON_REFUSED" => Some(Self::Refused),
+            "STRAGGLER_REASON_CONFLICT" => Some(Self::Conflict),
+            "STRAGGLER_REASON_UNSUPPORTED" => Some(Self::Unsupported),
+            "STRAGGLER_REASON_TAMPER_PROTECTED" => Some(Self::TamperProtected),
+            "STRAGGLER_REASON_APPLYING" => Some(Self::Applying),
+            "STRAGGLER_REASON_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod report_service_client {
     #![allow(
@@ -535,7 +1146,8 @@ pub mod report_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Reports, for admins.
+    /// Reports, for admins. Every number is at one position of the logs, which the answer states, and numbers of the same answer
+    /// add up.
     #[derive(Debug, Clone)]
     pub struct ReportServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -616,9 +1228,9 @@ pub mod report_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Returns what one device last said of each setting.
+        /// Returns how one device stands with each setting, now or at a past moment.
         ///
-        /// Errors: DEVICE_UNKNOWN.
+        /// Errors: DEVICE_UNKNOWN, AS_OF_INVALID.
         pub async fn get_device_report(
             &mut self,
             request: impl tonic::IntoRequest<super::GetDeviceReportRequest>,
@@ -668,6 +1280,211 @@ pub mod report_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Lists the devices of a policy, by ordinal: the order in which they came in.
+        ///
+        /// Errors: POLICY_UNKNOWN, FILTER_INVALID, ARGUMENT_INVALID.
+        pub async fn list_policy_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPolicyDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyDevicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/ListPolicyDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "ListPolicyDevices",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns, for each setting of a policy, how many of its devices are in which state.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        pub async fn get_policy_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPolicySettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicySettings>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/GetPolicySettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "GetPolicySettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns how long a policy took from commit to read back, and who is not there yet and why.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        pub async fn get_policy_convergence(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPolicyConvergenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyConvergence>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/GetPolicyConvergence",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "GetPolicyConvergence",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Returns how all devices stand.
+        pub async fn get_fleet_report(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetFleetReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::FleetReport>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/GetFleetReport",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("muster.report.v1.ReportService", "GetFleetReport"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams one row for each device of a policy, all at the one position that the first message states.
+        ///
+        /// Errors: POLICY_UNKNOWN, FILTER_INVALID, OVERLOADED.
+        pub async fn export_policy_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportPolicyDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportPolicyDevicesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/ExportPolicyDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "ExportPolicyDevices",
+                    ),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Returns when devices count as stale or drifting.
+        pub async fn get_report_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetReportSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportSettings>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/GetReportSettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "GetReportSettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes when devices count as stale or drifting.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        pub async fn update_report_settings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateReportSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportSettings>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/muster.report.v1.ReportService/UpdateReportSettings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "muster.report.v1.ReportService",
+                        "UpdateReportSettings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -683,9 +1500,9 @@ pub mod report_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ReportServiceServer.
     #[async_trait]
     pub trait ReportService: std::marker::Send + std::marker::Sync + 'static {
-        /// Returns what one device last said of each setting.
+        /// Returns how one device stands with each setting, now or at a past moment.
         ///
-        /// Errors: DEVICE_UNKNOWN.
+        /// Errors: DEVICE_UNKNOWN, AS_OF_INVALID.
         async fn get_device_report(
             &self,
             request: tonic::Request<super::GetDeviceReportRequest>,
@@ -697,8 +1514,72 @@ pub mod report_service_server {
             &self,
             request: tonic::Request<super::GetPolicyReportRequest>,
         ) -> std::result::Result<tonic::Response<super::PolicyReport>, tonic::Status>;
+        /// Lists the devices of a policy, by ordinal: the order in which they came in.
+        ///
+        /// Errors: POLICY_UNKNOWN, FILTER_INVALID, ARGUMENT_INVALID.
+        async fn list_policy_devices(
+            &self,
+            request: tonic::Request<super::ListPolicyDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPolicyDevicesResponse>,
+            tonic::Status,
+        >;
+        /// Returns, for each setting of a policy, how many of its devices are in which state.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        async fn get_policy_settings(
+            &self,
+            request: tonic::Request<super::GetPolicySettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::PolicySettings>, tonic::Status>;
+        /// Returns how long a policy took from commit to read back, and who is not there yet and why.
+        ///
+        /// Errors: POLICY_UNKNOWN.
+        async fn get_policy_convergence(
+            &self,
+            request: tonic::Request<super::GetPolicyConvergenceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PolicyConvergence>,
+            tonic::Status,
+        >;
+        /// Returns how all devices stand.
+        async fn get_fleet_report(
+            &self,
+            request: tonic::Request<super::GetFleetReportRequest>,
+        ) -> std::result::Result<tonic::Response<super::FleetReport>, tonic::Status>;
+        /// Server streaming response type for the ExportPolicyDevices method.
+        type ExportPolicyDevicesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ExportPolicyDevicesResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams one row for each device of a policy, all at the one position that the first message states.
+        ///
+        /// Errors: POLICY_UNKNOWN, FILTER_INVALID, OVERLOADED.
+        async fn export_policy_devices(
+            &self,
+            request: tonic::Request<super::ExportPolicyDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportPolicyDevicesStream>,
+            tonic::Status,
+        >;
+        /// Returns when devices count as stale or drifting.
+        async fn get_report_settings(
+            &self,
+            request: tonic::Request<super::GetReportSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportSettings>, tonic::Status>;
+        /// Changes when devices count as stale or drifting.
+        ///
+        /// Errors: ARGUMENT_INVALID, ETAG_MISMATCH.
+        async fn update_report_settings(
+            &self,
+            request: tonic::Request<super::UpdateReportSettingsRequest>,
+        ) -> std::result::Result<tonic::Response<super::ReportSettings>, tonic::Status>;
     }
-    /// Reports, for admins.
+    /// Reports, for admins. Every number is at one position of the logs, which the answer states, and numbers of the same answer
+    /// add up.
     #[derive(Debug)]
     pub struct ReportServiceServer<T> {
         inner: Arc<T>,
@@ -867,6 +1748,336 @@ pub mod report_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/muster.report.v1.ReportService/ListPolicyDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPolicyDevicesSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::ListPolicyDevicesRequest>
+                    for ListPolicyDevicesSvc<T> {
+                        type Response = super::ListPolicyDevicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPolicyDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::list_policy_devices(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPolicyDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/GetPolicySettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPolicySettingsSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::GetPolicySettingsRequest>
+                    for GetPolicySettingsSvc<T> {
+                        type Response = super::PolicySettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPolicySettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::get_policy_settings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPolicySettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/GetPolicyConvergence" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPolicyConvergenceSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::GetPolicyConvergenceRequest>
+                    for GetPolicyConvergenceSvc<T> {
+                        type Response = super::PolicyConvergence;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPolicyConvergenceRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::get_policy_convergence(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPolicyConvergenceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/GetFleetReport" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetFleetReportSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::GetFleetReportRequest>
+                    for GetFleetReportSvc<T> {
+                        type Response = super::FleetReport;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetFleetReportRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::get_fleet_report(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetFleetReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/ExportPolicyDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportPolicyDevicesSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::ServerStreamingService<
+                        super::ExportPolicyDevicesRequest,
+                    > for ExportPolicyDevicesSvc<T> {
+                        type Response = super::ExportPolicyDevicesResponse;
+                        type ResponseStream = T::ExportPolicyDevicesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportPolicyDevicesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::export_policy_devices(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportPolicyDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/GetReportSettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetReportSettingsSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::GetReportSettingsRequest>
+                    for GetReportSettingsSvc<T> {
+                        type Response = super::ReportSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetReportSettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::get_report_settings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetReportSettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/muster.report.v1.ReportService/UpdateReportSettings" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateReportSettingsSvc<T: ReportService>(pub Arc<T>);
+                    impl<
+                        T: ReportService,
+                    > tonic::server::UnaryService<super::UpdateReportSettingsRequest>
+                    for UpdateReportSettingsSvc<T> {
+                        type Response = super::ReportSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateReportSettingsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ReportService>::update_report_settings(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateReportSettingsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -913,4 +2124,42 @@ pub struct StatusReported {
     /// The status, whole.
     #[prost(message, optional, tag = "1")]
     pub status: ::core::option::Option<DeviceStatus>,
+}
+/// A device put the same setting back so often that something on it must be working against the policy. Once until a new
+/// policy is applied. Aggregate `device_status`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DriftSuspected {
+    /// Catalogue id of the setting.
+    #[prost(string, tag = "1")]
+    pub setting: ::prost::alloc::string::String,
+    /// How often it was put back.
+    #[prost(uint32, tag = "2")]
+    pub corrections: u32,
+    /// Etag of the policy in force, 32 bytes.
+    #[prost(bytes = "vec", tag = "3")]
+    pub policy_etag: ::prost::alloc::vec::Vec<u8>,
+}
+/// Nothing was heard of a device for longer than the tenant's threshold. Aggregate `device_status`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceWentStale {
+    /// When it was last heard of.
+    #[prost(message, optional, tag = "1")]
+    pub last_seen_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A stale device was heard of again. Aggregate `device_status`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeviceReturned {
+    /// When it was heard of.
+    #[prost(message, optional, tag = "1")]
+    pub seen_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// An admin changed when devices count as stale or drifting. Aggregate `report_settings`, of which a tenant has one.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportSettingsChanged {
+    /// The settings from now on, whole; `name`, `etag` and `update_time` are left out.
+    #[prost(message, optional, tag = "1")]
+    pub report_settings: ::core::option::Option<ReportSettings>,
+    /// Why, as the admin said.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }

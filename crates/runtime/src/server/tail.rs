@@ -45,4 +45,13 @@ impl<S: LogService> LogService for Draining<S> {
     ) -> Result<Response<pb::GetHeadResponse>, Status> {
         self.inner.get_head(request).await
     }
+
+    type VerifyViewsStream = S::VerifyViewsStream;
+
+    async fn verify_views(
+        &self,
+        request: Request<pb::VerifyViewsRequest>,
+    ) -> Result<Response<Self::VerifyViewsStream>, Status> {
+        self.inner.verify_views(request).await
+    }
 }

@@ -234,6 +234,9 @@ impl View for Devices {
             | Aggregate::Session
             | Aggregate::Waiver
             | Aggregate::CheckInSettings
+            | Aggregate::Resolution
+            | Aggregate::Delivery
+            | Aggregate::ReportSettings
             | Aggregate::DeviceStatus => Ok(()),
         }
     }

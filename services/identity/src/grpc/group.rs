@@ -119,6 +119,13 @@ impl GroupService for Grpc {
         self.stamped(response, done.position).await
     }
 
+    async fn explain_membership(
+        &self,
+        _: Request<pb::ExplainMembershipRequest>,
+    ) -> Result<Response<pb::MembershipExplanation>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn preview_rule(
         &self,
         request: Request<pb::PreviewRuleRequest>,

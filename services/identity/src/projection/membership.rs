@@ -198,7 +198,10 @@ impl View for Membership {
             | Aggregate::Session
             | Aggregate::Presence
             | Aggregate::Waiver
-            | Aggregate::CheckInSettings => Ok(()),
+            | Aggregate::CheckInSettings
+            | Aggregate::Resolution
+            | Aggregate::Delivery
+            | Aggregate::ReportSettings => Ok(()),
         };
         self.touched.drain(..).for_each(|key| key.with_bytes(|key| dirty.mark(key)));
         folded

@@ -273,7 +273,7 @@ async fn collisions_are_listed_for_one_policy_and_for_all() {
 }
 
 async fn explained(house: &House, setting: &str) -> pb::Explanation {
-    let request = pb::ExplainDeviceRequest { device: device_name(0), setting: setting.into() };
+    let request = pb::ExplainDeviceRequest { device: device_name(0), setting: setting.into(), as_of: None };
     house.grpc.explain_device(admin(request)).await.unwrap().into_inner()
 }
 
@@ -332,7 +332,7 @@ async fn what_nobody_carries_explains_itself_and_excluded_policies_say_by_whom()
         (device_name(0), "linux-antivirus/no_such", ErrorCode::SettingUnknown),
         (device_name(0), "nothing", ErrorCode::ArgumentInvalid),
     ] {
-        let request = pb::ExplainDeviceRequest { device, setting: setting.into() };
+        let request = pb::ExplainDeviceRequest { device, setting: setting.into(), as_of: None };
         assert_eq!(code(house.grpc.explain_device(admin(request)).await), Some(expected));
     }
     house.end().await;

@@ -25,7 +25,7 @@ pub(super) fn device_report(device: String, found: At<Option<Report>>) -> Result
     let position = positions.to_string();
     let Some(Report { tenant: _, payload, time }) = answer else {
         let check_in_status = check_in(CheckIn::Pending).into();
-        return Ok(pb::DeviceReport { device, status: None, report_time: None, check_in_status, position });
+        return Ok(pb::DeviceReport { device, check_in_status, position, ..Default::default() });
     };
     let status = wire::status(&payload).map_err(|reason| Fault::new(ErrorCode::LogCorrupt, reason))?;
     Ok(pb::DeviceReport {
@@ -34,6 +34,7 @@ pub(super) fn device_report(device: String, found: At<Option<Report>>) -> Result
         status: Some(status.into()),
         report_time: Some(timestamp(time)),
         position,
+        ..Default::default()
     })
 }
 
@@ -49,6 +50,7 @@ pub(super) fn policy_report(policy: String, found: &At<Counts>) -> pb::PolicyRep
         targeted: ordinals(*targeted),
         counts: counts.collect(),
         position: positions.to_string(),
+        ..Default::default()
     }
 }
 

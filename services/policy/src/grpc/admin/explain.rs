@@ -21,7 +21,7 @@ impl Grpc {
     ) -> Result<Response<pb::Explanation>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ExplainDeviceRequest { device, setting } = request.into_inner();
+        let pb::ExplainDeviceRequest { device, setting, as_of: _ } = request.into_inner();
         let id = request::device(self.tenant, "device", &device)?;
         let setting = (!setting.is_empty()).then(|| known_setting(&setting)).transpose()?;
         let explained = self.queries.explain(id, setting.as_ref());

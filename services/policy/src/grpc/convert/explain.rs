@@ -42,6 +42,7 @@ pub(in crate::grpc) fn explanation(
         facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         not_reaching: not_reaching.collect(),
         settings: settings.into_iter().map(|setting| names.setting(setting)).collect(),
+        ..Default::default()
     }
 }
 

@@ -42,6 +42,8 @@ pub struct SettingStatus {
     pub reason: String,
     /// What went wrong, for people.
     pub message: String,
+    /// How often the device put the value back since the policy in force was applied for the first time.
+    pub corrections: u32,
 }
 
 /// Verdict on a setting.
@@ -133,13 +135,14 @@ impl Status {
         hasher.update(policy_version.to_be_bytes());
         hash_text(&mut hasher, refused_reason);
         hasher.update((settings.len() as u64).to_be_bytes());
-        for SettingStatus { id, desired, observed, state, reason, message } in settings {
+        for SettingStatus { id, desired, observed, state, reason, message, corrections } in settings {
             hash_text(&mut hasher, id.as_str());
             hash_value(&mut hasher, desired.as_ref());
             hash_value(&mut hasher, observed.as_ref());
             hasher.update([*state as u8]);
             hash_text(&mut hasher, reason);
             hash_text(&mut hasher, message);
+            hasher.update(corrections.to_be_bytes());
         }
         hasher.finalize().into()
     }

@@ -10,6 +10,7 @@ fn setting(id: &str, state: SettingState) -> SettingStatus {
         state,
         reason: String::new(),
         message: String::new(),
+        corrections: 0,
     }
 }
 

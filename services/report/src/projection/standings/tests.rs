@@ -57,6 +57,7 @@ fn said(number: u8, states: &[(u8, SettingState)], refused: bool) -> Envelope {
         state: *state,
         reason: String::new(),
         message: String::new(),
+        corrections: 0,
     });
     let status = Status {
         policy_etag: [0; 32],
