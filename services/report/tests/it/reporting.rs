@@ -95,7 +95,7 @@ async fn what_a_device_says_is_what_an_admin_reads() {
     let service = Service::start();
     let reply = service.report(status(pb::SettingState::Succeeded)).await.unwrap();
     let name = ResourceName::Device(TENANT, device()).to_string();
-    let mut question = as_admin(pb::GetDeviceReportRequest { device: name.clone() });
+    let mut question = as_admin(pb::GetDeviceReportRequest { device: name.clone(), ..Default::default() });
     let position = reply.metadata().get(POSITION).unwrap().clone();
     question.metadata_mut().insert(MIN_POSITION, position);
     let report = service.grpc.get_device_report(question).await.unwrap().into_inner();
@@ -131,7 +131,7 @@ async fn refusals_have_their_codes() {
     let nobody = Request::new(pb::ReportStatusRequest { status: None });
     assert_eq!(code(service.grpc.report_status(nobody).await), ErrorCode::CertificateRequired);
     let name = ResourceName::Device(TENANT, device()).to_string();
-    let question = pb::GetDeviceReportRequest { device: name.clone() };
+    let question = pb::GetDeviceReportRequest { device: name.clone(), ..Default::default() };
     assert_eq!(
         code(service.grpc.get_device_report(Request::new(question.clone())).await),
         ErrorCode::AdminTokenInvalid
