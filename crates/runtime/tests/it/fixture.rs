@@ -65,6 +65,10 @@ impl DeviceReportService for Probe {
     }
 }
 
+fn nothing_there() -> Status {
+    Status::unimplemented("the probe has no such report")
+}
+
 #[tonic::async_trait]
 impl ReportService for Probe {
     async fn get_device_report(
@@ -82,6 +86,57 @@ impl ReportService for Probe {
     ) -> Result<Response<pb::PolicyReport>, Status> {
         self.refused.fetch_add(1, Ordering::SeqCst);
         Err(Fault::new(ErrorCode::LogConflict, "another writer was first").into())
+    }
+
+    async fn list_policy_devices(
+        &self,
+        _: Request<pb::ListPolicyDevicesRequest>,
+    ) -> Result<Response<pb::ListPolicyDevicesResponse>, Status> {
+        Err(nothing_there())
+    }
+
+    async fn get_policy_settings(
+        &self,
+        _: Request<pb::GetPolicySettingsRequest>,
+    ) -> Result<Response<pb::PolicySettings>, Status> {
+        Err(nothing_there())
+    }
+
+    async fn get_policy_convergence(
+        &self,
+        _: Request<pb::GetPolicyConvergenceRequest>,
+    ) -> Result<Response<pb::PolicyConvergence>, Status> {
+        Err(nothing_there())
+    }
+
+    async fn get_fleet_report(
+        &self,
+        _: Request<pb::GetFleetReportRequest>,
+    ) -> Result<Response<pb::FleetReport>, Status> {
+        Err(nothing_there())
+    }
+
+    async fn get_report_settings(
+        &self,
+        _: Request<pb::GetReportSettingsRequest>,
+    ) -> Result<Response<pb::ReportSettings>, Status> {
+        Err(nothing_there())
+    }
+
+    async fn update_report_settings(
+        &self,
+        _: Request<pb::UpdateReportSettingsRequest>,
+    ) -> Result<Response<pb::ReportSettings>, Status> {
+        Err(nothing_there())
+    }
+
+    type ExportPolicyDevicesStream = BoxStream<'static, Result<pb::ExportPolicyDevicesResponse, Status>>;
+
+    async fn export_policy_devices(
+        &self,
+        _: Request<pb::ExportPolicyDevicesRequest>,
+    ) -> Result<Response<Self::ExportPolicyDevicesStream>, Status> {
+        Err(nothing_there())
     }
 }
 
