@@ -1,3 +1,4 @@
 //! The rules of reports. Pure: no clock, no randomness, no I/O.
 
 pub mod device_status;
+pub mod standing;

@@ -91,8 +91,8 @@ impl ReportService for Grpc {
         let pb::GetDeviceReportRequest { device: name, setting: _, as_of: _ } = request.into_inner();
         let id = request::device(self.tenant, "device", &name)?;
         let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
-        let found = self.queries.device(self.tenant, id).ok_or_else(unknown)?;
-        Ok(Response::new(convert::device_report(name, found)?))
+        let found = self.queries.device(self.tenant, id, None).ok_or_else(unknown)?;
+        Ok(Response::new(convert::device_report(name, found)))
     }
 
     async fn get_policy_report(

@@ -5,9 +5,8 @@ use muster_proto::convert::{Malformed, timestamp};
 use muster_proto::report::v1 as pb;
 
 use crate::domain::device_status::{CheckIn, Status};
-use crate::projection::standings::{Counts, Report};
+use crate::domain::standing::{DeviceStanding, PolicyStanding};
 use crate::queries::At;
-use crate::wire;
 
 /// What a device says.
 pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Status, Fault> {
@@ -20,35 +19,30 @@ pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Status, Fault> 
 }
 
 /// What a device last said, for an admin.
-pub(super) fn device_report(device: String, found: At<Option<Report>>) -> Result<pb::DeviceReport, Fault> {
-    let At { answer, positions } = found;
-    let position = positions.to_string();
-    let Some(Report { tenant: _, payload, time }) = answer else {
-        let check_in_status = check_in(CheckIn::Pending).into();
-        return Ok(pb::DeviceReport { device, check_in_status, position, ..Default::default() });
-    };
-    let status = wire::status(&payload).map_err(|reason| Fault::new(ErrorCode::LogCorrupt, reason))?;
-    Ok(pb::DeviceReport {
+pub(super) fn device_report(device: String, found: At<DeviceStanding>) -> pb::DeviceReport {
+    let At { answer, positions, time: _ } = found;
+    let (status, report_time) = answer.reported.map(|said| (said.status, said.time)).unzip();
+    pb::DeviceReport {
         device,
-        check_in_status: check_in(status.verdict()).into(),
-        status: Some(status.into()),
-        report_time: Some(timestamp(time)),
-        position,
+        check_in_status: check_in(answer.state.verdict()).into(),
+        status: status.map(Into::into),
+        report_time: report_time.map(timestamp),
+        position: positions.to_string(),
         ..Default::default()
-    })
+    }
 }
 
 /// How a policy's devices stand, for an admin.
-pub(super) fn policy_report(policy: String, found: &At<Counts>) -> pb::PolicyReport {
-    let At { answer: Counts { targeted, by_verdict }, positions } = found;
-    let counts = by_verdict.iter().map(|(verdict, devices)| pb::CheckInStatusCount {
-        status: check_in(*verdict).into(),
-        devices: ordinals(*devices),
+pub(super) fn policy_report(policy: String, found: &At<PolicyStanding>) -> pb::PolicyReport {
+    let At { answer, positions, time: _ } = found;
+    let counts = answer.verdicts().map(|(verdict, devices)| pb::CheckInStatusCount {
+        status: check_in(verdict).into(),
+        devices: ordinals(devices),
     });
     pb::PolicyReport {
         policy,
-        targeted: ordinals(*targeted),
-        counts: counts.collect(),
+        targeted: ordinals(answer.targeted),
+        counts: counts.to_vec(),
         position: positions.to_string(),
         ..Default::default()
     }

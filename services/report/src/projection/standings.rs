@@ -3,6 +3,8 @@
 //! Rows are facts of the logs; the bitmaps by setting and state follow from them and make every count a bitmap's
 //! cardinality.
 
+mod answers;
+mod export;
 mod platforms;
 mod tally;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use rustc_hash::FxHashMap;
 use crate::domain::device_status::{CheckIn, Status};
 use crate::store::{self, Key};
 use crate::wire::{self, decoded, kind, text};
+pub use export::Export;
 use platforms::Platforms;
 use tally::Tally;
 
