@@ -118,6 +118,7 @@ async fn product(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow:
     let log: SharedLog = Arc::new(MemoryLog::default());
     tell(&log, devices).await?;
     let deps = Deps {
+        moments: muster_runtime::moments(&log, Arc::new(MemoryKv::default()), Arc::new(SystemClock), &tasks),
         log,
         kv: Arc::new(MemoryKv::default()),
         clock: Arc::new(SystemClock),

@@ -142,6 +142,12 @@ impl House {
         let groups: Vec<_> = rules.enumerate().map(define).collect();
         house.append(&groups).await?;
         let deps = Deps {
+            moments: muster_runtime::moments(
+                &log,
+                Arc::new(MemoryKv::default()),
+                Arc::new(SystemClock),
+                &tasks,
+            ),
             log,
             kv: Arc::new(MemoryKv::default()),
             clock: Arc::new(SystemClock),

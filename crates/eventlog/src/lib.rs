@@ -6,8 +6,10 @@
 //! - [`project`] is the way out: a [`project::View`] is a pure fold of envelopes, kept in memory and written behind to
 //!   a [`kv::Kv`].
 //! - [`react`] is what a service does because of events, beside its views.
+//! - [`as_of`] turns a past moment into a cut-off position for each log.
 //! - [`tail`] serves the log over gRPC.
 
+pub mod as_of;
 pub mod chain;
 pub mod command;
 pub mod conformance;

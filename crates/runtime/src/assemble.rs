@@ -109,11 +109,14 @@ pub async fn start(
     let trust = open_trust(config, clock.as_ref())?;
     let log = open_log(config).await?;
     let shown = parts.first().map_or(Service::Enroll, |part| part.service);
-    let (mut built, mut revocations) = (Vec::new(), None);
+    let (mut built, mut revocations, mut moments) = (Vec::new(), None, None);
     for Part { service, build } in parts {
+        let kv = open_store(config, service)?;
+        let one = || crate::moments(&log, kv.clone(), clock.clone(), tasks);
         let deps = Deps {
+            moments: moments.get_or_insert_with(one).clone(),
             log: log.clone(),
-            kv: open_store(config, service)?,
+            kv,
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: metrics.clone(),

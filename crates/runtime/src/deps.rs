@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use muster_eventlog::as_of::{Index, Moments};
 use muster_eventlog::kv::Kv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::{self, Projected, View};
@@ -28,6 +29,17 @@ pub struct Deps {
     pub tenant: TenantId,
     /// Keys and certificates.
     pub trust: LocalTrust,
+    /// What turns past moments into positions; one for all services of a process.
+    pub moments: Moments,
+}
+
+/// Starts what turns past moments into positions, on a task group; with the store of the first service.
+#[must_use]
+pub fn moments(log: &SharedLog, kv: Arc<dyn Kv>, clock: Arc<dyn Clock>, tasks: &TaskGroup) -> Moments {
+    let stopping = tasks.stopping().clone().cancelled_owned();
+    let (moments, following) = Moments::start(log.clone(), kv, clock, stopping);
+    tasks.spawn(Index::NAME, following);
+    moments
 }
 
 impl Deps {

@@ -21,7 +21,7 @@ pub mod tasks;
 pub use assemble::{Part, Ports, Running};
 pub use caller::Caller;
 pub use config::ServerConfig;
-pub use deps::{Deps, ServiceParts};
+pub use deps::{Deps, ServiceParts, moments};
 pub use metrics::Metrics;
 pub use process::Failure;
 pub use readiness::Readiness;

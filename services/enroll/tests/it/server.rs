@@ -46,7 +46,9 @@ impl TestServer {
         let bound = server::bind(([127, 0, 0, 1], 0).into()).await.expect("a free port");
         let endpoint = format!("https://{}", bound.local_addr());
         let tasks = TaskGroup::new();
+        let moments = muster_runtime::moments(&log, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
         let deps = Deps {
+            moments,
             log,
             kv: Arc::new(MemoryKv::default()),
             clock: clock.clone(),

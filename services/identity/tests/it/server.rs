@@ -202,11 +202,13 @@ where
 
 /// What a service is given, on a log.
 pub(crate) fn deps(log: SharedLog, trust: &LocalTrust) -> Deps {
+    let tasks = TaskGroup::new();
     Deps {
+        moments: muster_runtime::moments(&log, Arc::new(MemoryKv::default()), Arc::new(SystemClock), &tasks),
         log,
         kv: Arc::new(MemoryKv::default()),
         clock: Arc::new(SystemClock),
-        tasks: TaskGroup::new(),
+        tasks,
         metrics: Metrics::default(),
         tenant: TenantId::DEFAULT,
         trust: trust.clone(),

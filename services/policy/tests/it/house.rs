@@ -59,7 +59,9 @@ impl House {
         let touched = Arc::<AtomicUsize>::default();
         let log: SharedLog = Arc::new(Counted { inner: log, touched: touched.clone() });
         let tasks = TaskGroup::new();
+        let moments = muster_runtime::moments(&log, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
         let deps = Deps {
+            moments,
             log: log.clone(),
             kv: Arc::new(Counted { inner: MemoryKv::default(), touched: touched.clone() }),
             clock: clock.clone(),

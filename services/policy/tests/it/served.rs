@@ -40,7 +40,9 @@ impl Served {
         let endpoint = format!("https://{}", bound.local_addr());
         let (log, tasks): (SharedLog, _) = (Arc::new(MemoryLog::default()), TaskGroup::new());
         fleet(&log).await;
+        let moments = muster_runtime::moments(&log, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
         let deps = Deps {
+            moments,
             log: log.clone(),
             kv: Arc::new(MemoryKv::default()),
             clock: clock.clone(),
