@@ -10,7 +10,7 @@ use muster_catalog::{Catalogue, docs};
 use muster_errors::{Effect, ErrorCode, Retry};
 use prost::Message as _;
 
-use crate::enrollment_docs;
+use crate::{comments, enrollment_docs};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -107,12 +107,15 @@ fn generate(root: &Path) -> anyhow::Result<Files> {
         .out_dir(&scratch)
         .compile_fds(descriptors.clone())
         .context("generating code")?;
+    let comments = comments::table(&descriptors);
     // Comments are in the generated code; reflection does not need them.
     for file in &mut descriptors.file {
         file.source_code_info = None;
     }
     fs::write(scratch.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    read_dir(&scratch)
+    let mut files = read_dir(&scratch)?;
+    files.insert("comments.rs".to_owned(), comments.into_bytes());
+    Ok(files)
 }
 
 fn find_protos(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! House work: `cargo xtask codegen|setup|test|tidy`.
 
 mod codegen;
+mod comments;
 mod enrollment_docs;
 mod setup;
 mod test;

@@ -4,6 +4,7 @@
 //! Nothing in `src/gen` is written by hand.
 
 pub mod convert;
+pub mod events;
 
 pub use convert::Malformed;
 

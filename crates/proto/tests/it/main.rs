@@ -1,0 +1,3 @@
+//! The contract from outside.
+
+mod events;
