@@ -4,7 +4,7 @@ use muster_errors::{ErrorCode, Fault, Retry};
 use tonic::Status;
 use tracing::error;
 
-use crate::domain::device_status;
+use crate::domain::{device_status, report_settings};
 
 /// Why the service cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -28,5 +28,23 @@ impl From<device_status::Error> for Fault {
         let message = error.to_string();
         let device_status::Error { field, problem } = error;
         Self::new(ErrorCode::ReportInvalid, message).with_field(format!("status.{field}"), problem)
+    }
+}
+
+impl From<report_settings::Error> for Fault {
+    fn from(error: report_settings::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            report_settings::Error::OutOfBounds(problems) => {
+                let fault = Self::new(ErrorCode::ArgumentInvalid, message);
+                problems.into_iter().fold(fault, |fault, problem| {
+                    fault.with_field(format!("report_settings.{}", problem.field), problem.bounds)
+                })
+            }
+            report_settings::Error::EtagMismatch { expected, found } => {
+                Self::new(ErrorCode::EtagMismatch, message).with("expected", expected).with("found", found)
+            }
+            report_settings::Error::RequestReused => Self::new(ErrorCode::RequestIdReused, message),
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The gRPC services: decode, one call, encode.
 
 mod convert;
+mod settings;
 
 use std::sync::Arc;
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::project::Projected;
 use muster_proto::report::v1 as pb;
 use muster_proto::report::v1::device_report_service_server::{
     DeviceReportService, DeviceReportServiceServer,
@@ -18,6 +20,7 @@ use tonic::{Request, Response, Status};
 use crate::commands::Commands;
 use crate::error::status;
 use crate::metrics::ReportMetrics;
+use crate::projection::Sightings;
 use crate::queries::Queries;
 
 /// Largest request of a device, in bytes.
@@ -32,6 +35,8 @@ pub struct Grpc {
     pub commands: Arc<Commands>,
     /// The only reader.
     pub queries: Queries,
+    /// When devices were heard of, and when they count as stale or drifting.
+    pub sightings: Projected<Sightings>,
     /// Numbers.
     pub metrics: ReportMetrics,
 }
@@ -138,16 +143,16 @@ impl ReportService for Grpc {
 
     async fn get_report_settings(
         &self,
-        _: Request<pb::GetReportSettingsRequest>,
+        request: Request<pb::GetReportSettingsRequest>,
     ) -> Result<Response<pb::ReportSettings>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.answer_get_report_settings(request).await
     }
 
     async fn update_report_settings(
         &self,
-        _: Request<pb::UpdateReportSettingsRequest>,
+        request: Request<pb::UpdateReportSettingsRequest>,
     ) -> Result<Response<pb::ReportSettings>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.answer_update_report_settings(request).await
     }
 
     type ExportPolicyDevicesStream = tokio_stream::Empty<Result<pb::ExportPolicyDevicesResponse, Status>>;

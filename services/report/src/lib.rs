@@ -9,6 +9,7 @@ pub mod domain;
 pub mod wire;
 
 pub mod commands;
+pub mod process_manager;
 
 pub mod projection;
 pub mod queries;
@@ -30,7 +31,8 @@ pub use error::Error;
 use commands::Commands;
 use grpc::Grpc;
 use metrics::ReportMetrics;
-use projection::Standings;
+use process_manager::ProcessManager;
+use projection::{Sightings, Standings};
 use queries::Queries;
 
 /// Builds the service and starts its background work on the task group.
@@ -44,15 +46,19 @@ use queries::Queries;
 pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let Config {} = config;
     let standings = deps.follow(Standings::default);
+    let sightings = deps.follow(Sightings::default);
     let readiness = {
-        let standings = standings.clone();
-        Readiness::always().view(Standings::NAME, move || standings.progress())
+        let (standings, sightings) = (standings.clone(), sightings.clone());
+        Readiness::always()
+            .view(Standings::NAME, move || standings.progress())
+            .view(Sightings::NAME, move || sightings.progress())
     };
-    let grpc = Grpc {
-        tenant: deps.tenant,
-        commands: Arc::new(Commands::new(deps.log, deps.clock)),
-        queries: Queries::new(standings),
-        metrics: ReportMetrics::register(&deps.metrics),
-    };
+    let metrics = ReportMetrics::register(&deps.metrics);
+    let commands = Commands::new(deps.tenant, deps.log.clone(), deps.clock.clone(), sightings.clone());
+    let commands = Arc::new(commands);
+    let absence =
+        ProcessManager::new(commands.clone(), sightings.clone(), deps.clock.clone(), metrics.clone());
+    deps.tasks.spawn("absence", absence.run(deps.tasks.stopping().clone()));
+    let grpc = Grpc { tenant: deps.tenant, commands, queries: Queries::new(standings), sightings, metrics };
     Ok(ServiceParts { service: Service::Report, routes: grpc.routes(), readiness })
 }

@@ -11,6 +11,7 @@ type Labels = [(&'static str, &'static str); 1];
 #[derive(Debug, Clone, Default)]
 pub struct ReportMetrics {
     reports: Family<Labels, Counter>,
+    absences: Family<Labels, Counter>,
 }
 
 impl ReportMetrics {
@@ -21,6 +22,11 @@ impl ReportMetrics {
         metrics.registry(|registry| {
             let registry = registry.sub_registry_with_prefix("report");
             registry.register("reports", "Reports of devices, by what came of them", numbers.reports.clone());
+            registry.register(
+                "absences",
+                "Devices that went stale or returned, as told to the log",
+                numbers.absences.clone(),
+            );
         });
         numbers
     }
@@ -33,5 +39,10 @@ impl ReportMetrics {
     /// Counts a report that was not.
     pub fn refused(&self, code: ErrorCode) {
         self.reports.get_or_create(&[("outcome", code.as_str())]).inc();
+    }
+
+    /// Counts devices of which it was told that they went stale or returned.
+    pub fn absent(&self, what: &'static str, devices: usize) {
+        self.absences.get_or_create(&[("what", what)]).inc_by(devices as u64);
     }
 }

@@ -1,5 +1,7 @@
 //! Domain events ↔ the payloads of the log, and old forms made new on reading.
 
+mod report_settings;
+
 use muster_catalog::Platform;
 use muster_eventlog::command::State;
 use muster_eventlog::{Envelope, EventType};
@@ -7,15 +9,27 @@ use muster_proto::convert::{Malformed, moment, timestamp};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::report::v1 as pb;
 use muster_types::setting::InvalidSettingId;
-use muster_types::{Aggregate, SettingValue};
-use prost::Message as _;
+use muster_types::{Aggregate, Digest, RequestId, SettingValue, Timestamp};
 
+use crate::domain::Origin;
 use crate::domain::device_status::{DeviceStatus, Event, SettingState, SettingStatus, Status};
+
+pub use report_settings::{from_report_values, to_report_values};
 
 /// Full names of the payloads that this service writes or folds.
 pub mod kind {
     /// A device's status changed.
     pub const STATUS_REPORTED: &str = "muster.report.v1.StatusReported";
+    /// A device put the same setting back again and again.
+    pub const DRIFT_SUSPECTED: &str = "muster.report.v1.DriftSuspected";
+    /// Nothing was heard of a device for too long.
+    pub const DEVICE_WENT_STALE: &str = "muster.report.v1.DeviceWentStale";
+    /// A stale device was heard of again.
+    pub const DEVICE_RETURNED: &str = "muster.report.v1.DeviceReturned";
+    /// When devices count as stale or drifting was changed.
+    pub const REPORT_SETTINGS_CHANGED: &str = "muster.report.v1.ReportSettingsChanged";
+    /// Devices checked in.
+    pub const DEVICES_SEEN: &str = "muster.policy.v1.DevicesSeen";
     /// A device is trusted.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
     /// A device is no longer registered.
@@ -47,17 +61,51 @@ impl State for DeviceStatus {
     }
 
     fn encode(event: &Event) -> (EventType, Vec<u8>) {
-        let Event::Reported { status } = event;
-        let message = pb::StatusReported { status: Some(status.clone().into()) };
-        (EventType::new(kind::STATUS_REPORTED), message.encode_to_vec())
+        match event {
+            Event::Reported { status } => {
+                encoded(kind::STATUS_REPORTED, &pb::StatusReported { status: Some(status.clone().into()) })
+            }
+            Event::DriftSuspected { setting, corrections, policy_etag } => {
+                let message = pb::DriftSuspected {
+                    setting: setting.to_string(),
+                    corrections: *corrections,
+                    policy_etag: policy_etag.to_vec(),
+                };
+                encoded(kind::DRIFT_SUSPECTED, &message)
+            }
+            Event::WentStale { last_seen } => {
+                let last_seen_time = Some(timestamp(*last_seen));
+                encoded(kind::DEVICE_WENT_STALE, &pb::DeviceWentStale { last_seen_time })
+            }
+            Event::Returned { seen } => {
+                encoded(kind::DEVICE_RETURNED, &pb::DeviceReturned { seen_time: Some(timestamp(*seen)) })
+            }
+        }
     }
 
     fn decode(envelope: &Envelope) -> Result<Option<Event>, String> {
-        if envelope.kind.as_str() != kind::STATUS_REPORTED {
-            return Ok(None);
-        }
-        Ok(Some(Event::Reported { status: status(&envelope.payload)? }))
+        let payload = &envelope.payload[..];
+        Ok(Some(match envelope.kind.as_str() {
+            kind::STATUS_REPORTED => Event::Reported { status: status(payload)? },
+            kind::DRIFT_SUSPECTED => {
+                let pb::DriftSuspected { setting, corrections, policy_etag } = decoded(payload)?;
+                let policy_etag = digest(policy_etag).map_err(text)?;
+                Event::DriftSuspected { setting: setting.parse().map_err(text)?, corrections, policy_etag }
+            }
+            kind::DEVICE_WENT_STALE => Event::WentStale { last_seen: went_stale(payload)? },
+            kind::DEVICE_RETURNED => Event::Returned { seen: returned(payload)? },
+            _ => return Ok(None),
+        }))
     }
+}
+
+/// When a device that went stale was last heard of, by its `DeviceWentStale`.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn went_stale(payload: &[u8]) -> Result<Timestamp, String> {
+    let pb::DeviceWentStale { last_seen_time } = decoded(payload)?;
+    Ok(last_seen_time.map(moment).ok_or("last_seen_time: must be set")?)
 }
 
 /// The status in a `StatusReported`.
@@ -125,9 +173,7 @@ impl TryFrom<pb::DeviceStatus> for Status {
             setting.try_into().map_err(|malformed: Malformed| malformed.within(&format!("settings[{index}]")))
         });
         Ok(Self {
-            policy_etag: policy_etag
-                .try_into()
-                .map_err(|_| Malformed::new("policy_etag", "must be a SHA-256 digest: 32 bytes"))?,
+            policy_etag: digest(policy_etag)?,
             policy_version,
             apply_time: apply_time.map(moment),
             settings: settings.collect::<Result<_, _>>()?,
@@ -163,6 +209,31 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
     }
 }
 
+fn digest(policy_etag: Vec<u8>) -> Result<Digest, Malformed> {
+    let malformed = |_| Malformed::new("policy_etag", "must be a SHA-256 digest: 32 bytes");
+    policy_etag.try_into().map_err(malformed)
+}
+
+fn encoded(kind: &'static str, message: &impl prost::Message) -> (EventType, Vec<u8>) {
+    (EventType::new(kind), message.encode_to_vec())
+}
+
+/// Where an event comes from, by its envelope and the reason in its payload.
+fn origin(envelope: &Envelope, reason: String) -> Origin {
+    let context = &envelope.context;
+    let request = RequestId::from_uuid(context.correlation_id);
+    Origin { actor: context.actor.as_str().to_owned(), reason, request, at: context.time }
+}
+
+/// When a stale device was heard of again, by its `DeviceReturned`.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn returned(payload: &[u8]) -> Result<Timestamp, String> {
+    let pb::DeviceReturned { seen_time } = decoded(payload)?;
+    Ok(seen_time.map(moment).ok_or("seen_time: must be set")?)
+}
+
 /// Reads the payload of an event.
 ///
 /// # Errors
@@ -178,11 +249,12 @@ pub(crate) fn text(error: impl ToString) -> String {
 
 #[cfg(test)]
 mod tests {
-    use muster_testkit::wire::{round_trips, samples_decode};
+    use muster_testkit::wire::{round_trips, samples_decode, samples_of_form_decode};
 
     use super::*;
 
-    fn events() -> Vec<Event> {
+    /// Events; that devices count corrections came with the second form of the first.
+    fn events(corrections: u32) -> Vec<Event> {
         let settings =
             SettingState::ALL.into_iter().zip("abcde".chars()).map(|(state, letter)| SettingStatus {
                 id: format!("p/{letter}").parse().unwrap(),
@@ -191,26 +263,34 @@ mod tests {
                 state,
                 reason: "APPLY_FAILED".to_owned(),
                 message: "no".to_owned(),
-                corrections: u32::from(state == SettingState::Error),
+                corrections,
             });
         let status = Status {
             policy_etag: [1; 32],
             policy_version: 9,
-            apply_time: Some(muster_types::Timestamp::from_micros(5)),
+            apply_time: Some(Timestamp::from_micros(5)),
             settings: settings.collect(),
             refused_reason: String::new(),
         };
-        vec![Event::Reported { status }]
+        let at = Timestamp::from_micros;
+        vec![
+            Event::Reported { status },
+            Event::DriftSuspected { setting: "p/a".parse().unwrap(), corrections: 3, policy_etag: [1; 32] },
+            Event::WentStale { last_seen: at(1_700_000_000_000_001) },
+            Event::Returned { seen: at(1_700_000_060_000_000) },
+        ]
     }
 
     #[test]
     fn events_round_trip() {
-        round_trips::<DeviceStatus>(events());
+        round_trips::<DeviceStatus>(events(2));
     }
 
     #[test]
     fn every_form_that_ever_shipped_decodes() {
-        samples_decode::<DeviceStatus>(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"), events());
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+        samples_decode::<DeviceStatus>(golden, events(0));
+        samples_of_form_decode::<DeviceStatus>(golden, 2, events(2).drain(..1).collect());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod tests;
 pub use command::Command;
 pub use error::Error;
 pub use event::Event;
-pub use state::DeviceStatus;
+pub use state::{DeviceStatus, SUSPICIONS_PER_REPORT_MAX};
 pub use status::{
     CheckIn, MESSAGE_BYTES_MAX, REASON_BYTES_MAX, SETTINGS_MAX, SettingState, SettingStatus, Status,
 };

@@ -15,7 +15,7 @@ use muster_report::commands::Commands;
 use muster_report::domain::device_status::DeviceStatus;
 use muster_report::grpc::Grpc;
 use muster_report::metrics::ReportMetrics;
-use muster_report::projection::Standings;
+use muster_report::projection::{Sightings, Standings};
 use muster_report::queries::Queries;
 use muster_runtime::position::{MIN_POSITION, POSITION};
 use muster_runtime::{Caller, Metrics, TaskGroup};
@@ -37,13 +37,17 @@ impl Service {
         let stopping = tasks.stopping().clone();
         let stopping = async move { stopping.cancelled().await };
         let kv = Arc::new(MemoryKv::default());
-        let (standings, folding) = project::start(log.clone(), kv, Standings::default, stopping);
+        let (standings, folding) = project::start(log.clone(), kv.clone(), Standings::default, stopping);
         tasks.spawn("standings", folding);
+        let stopping = tasks.stopping().clone().cancelled_owned();
+        let (sightings, folding) = project::start(log.clone(), kv, Sightings::default, stopping);
+        tasks.spawn("sightings", folding);
         let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000)));
         let grpc = Grpc {
             tenant: TENANT,
-            commands: Arc::new(Commands::new(log.clone(), clock)),
+            commands: Arc::new(Commands::new(TENANT, log.clone(), clock, sightings.clone())),
             queries: Queries::new(standings),
+            sightings,
             metrics: ReportMetrics::register(&Metrics::default()),
         };
         Self { grpc, log, tasks }

@@ -1,4 +1,5 @@
-use muster_types::{SettingValue, Timestamp};
+use muster_types::{Digest, SettingId, SettingValue, Timestamp};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -25,7 +26,7 @@ fn status(settings: Vec<SettingStatus>) -> Status {
 }
 
 fn report(state: &DeviceStatus, status: &Status) -> Result<Vec<Event>, Error> {
-    state.decide(&Command::Report { status: status.clone() })
+    state.decide(&Command::Report { status: status.clone(), drift_after: 3 })
 }
 
 #[test]
@@ -91,4 +92,90 @@ fn a_refused_policy_is_an_error() {
     let mut said = status(vec![]);
     said.refused_reason = "POLICY_EXPIRED".to_owned();
     assert_eq!(said.verdict(), CheckIn::Error);
+}
+
+fn put_back(id: &str, corrections: u32) -> SettingStatus {
+    SettingStatus { corrections, ..setting(id, SettingState::Succeeded) }
+}
+
+fn given(events: &[Event]) -> DeviceStatus {
+    let mut state = DeviceStatus::default();
+    events.iter().for_each(|event| state.evolve(event));
+    state
+}
+
+fn suspected(id: &str, corrections: u32, etag: u8) -> Event {
+    Event::DriftSuspected { setting: id.parse().unwrap(), corrections, policy_etag: [etag; 32] }
+}
+
+#[test]
+fn a_setting_that_is_put_back_too_often_is_suspected_once_with_the_report_that_shows_it() {
+    let twice = status(vec![put_back("p/a", 2), put_back("p/b", 3)]);
+    let events = report(&DeviceStatus::default(), &twice).unwrap();
+    assert_eq!(events, [Event::Reported { status: twice }, suspected("p/b", 3, 7)]);
+    let state = given(&events);
+    let more = status(vec![put_back("p/a", 4), put_back("p/b", 9)]);
+    let events = report(&state, &more).unwrap();
+    assert_eq!(events, [Event::Reported { status: more.clone() }, suspected("p/a", 4, 7)]);
+    let mut state = state;
+    events.iter().for_each(|event| state.evolve(event));
+    assert_eq!(report(&state, &more), Ok(vec![]));
+    let other = Status { policy_etag: [8; 32], ..more };
+    assert_eq!(report(&state, &other).unwrap()[1..], [suspected("p/a", 4, 8), suspected("p/b", 9, 8)]);
+}
+
+#[test]
+fn a_report_of_ten_thousand_settings_that_drift_is_taken_in_and_the_rest_is_suspected_with_the_next() {
+    let said = status((0..SETTINGS_MAX).map(|n| put_back(&format!("p/s{n:05}"), 5)).collect());
+    let events = report(&DeviceStatus::default(), &said).unwrap();
+    assert_eq!(events.len(), 1 + SUSPICIONS_PER_REPORT_MAX);
+    assert_eq!(report(&given(&events), &said).unwrap().len(), SUSPICIONS_PER_REPORT_MAX);
+}
+
+#[test]
+fn a_device_goes_stale_once_and_returns_once() {
+    let at = Timestamp::from_micros;
+    let (go, back) = (Command::GoStale { last_seen: at(5) }, Command::Return { seen: at(9) });
+    let fresh = DeviceStatus::default();
+    assert_eq!(fresh.decide(&back), Ok(vec![]));
+    assert_eq!(fresh.decide(&go), Ok(vec![Event::WentStale { last_seen: at(5) }]));
+    let stale = given(&[Event::WentStale { last_seen: at(5) }]);
+    assert_eq!(stale.decide(&go), Ok(vec![]));
+    assert_eq!(stale.decide(&Command::Return { seen: at(5) }), Ok(vec![]), "that was before");
+    assert_eq!(stale.decide(&back), Ok(vec![Event::Returned { seen: at(9) }]));
+    let returned = given(&[Event::WentStale { last_seen: at(5) }, Event::Returned { seen: at(9) }]);
+    assert_eq!(returned.decide(&back), Ok(vec![]));
+    assert!(!returned.is_stale());
+}
+
+proptest! {
+    /// Whatever is reported in whatever order: under one policy, no setting is suspected twice, and none is that was not
+    /// put back so often.
+    #[test]
+    fn no_setting_is_suspected_twice_under_one_policy(
+        reports in prop::collection::vec((0_u8..3, prop::collection::vec(0_u32..6, 1..4)), 0..40),
+        drift_after in 0_u32..5,
+    ) {
+        let (mut state, mut under) = (DeviceStatus::default(), None::<(Digest, Vec<SettingId>)>);
+        for (etag, corrections) in reports {
+            let settings = (0..).zip(corrections).map(|(n, corrections)| put_back(&format!("p/s{n}"), corrections));
+            let said = Status { policy_etag: [etag; 32], ..status(settings.collect()) };
+            if under.as_ref().is_none_or(|(before, _)| *before != said.policy_etag) {
+                under = Some((said.policy_etag, vec![]));
+            }
+            for event in state.decide(&Command::Report { status: said.clone(), drift_after }).unwrap() {
+                state.evolve(&event);
+                if let (Event::DriftSuspected { setting, corrections, policy_etag }, Some((etag, told))) = (event, &mut under) {
+                    prop_assert_eq!(policy_etag, *etag);
+                    prop_assert!(corrections >= drift_after.max(1));
+                    prop_assert!(!told.contains(&setting));
+                    told.push(setting);
+                }
+            }
+            let all = said.settings.iter().filter(|setting| setting.corrections >= drift_after.max(1));
+            for drifting in all {
+                prop_assert!(under.as_ref().is_some_and(|(_, told)| told.contains(&drifting.id)));
+            }
+        }
+    }
 }
