@@ -4,11 +4,14 @@ pub mod assignment;
 pub mod change;
 pub mod check_in_settings;
 pub mod collision;
+pub mod delivery;
 pub mod explanation;
 pub mod plan;
 pub mod policy;
+pub mod resolution;
 pub mod resolve;
 pub mod session;
+pub mod share_out;
 pub mod sync;
 pub mod waiver;
 

@@ -24,6 +24,7 @@ pub use keys::PolicyKeys;
 use crate::attendance::Attendance;
 use crate::checkin::Documents;
 use crate::commands::{Asked, Commands};
+use crate::delivery::Deliveries;
 use crate::metrics::PolicyMetrics;
 use crate::queries::Queries;
 use crate::watch::Watches;
@@ -46,6 +47,8 @@ pub struct Grpc {
     pub identity: IdentityClient,
     /// Who was there, and whether twice.
     pub attendance: Attendance,
+    /// What went out to whom.
+    pub deliveries: Deliveries,
     /// Who waits for hints.
     pub watches: Watches,
     /// What signs policies.

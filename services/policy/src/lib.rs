@@ -5,7 +5,7 @@
 //! ([`domain::resolve`], a pure function, once per distinct input) → [`store`] keeps → [`queries`] reads → [`grpc`]
 //! encodes. [`wire`] is the only place where domain events meet the payloads of the log. [`checkin`] is what a device is
 //! answered and the signature under it, [`mod@watch`] who waits for a hint that a check-in is worth it, [`attendance`] who
-//! was there and whether one identity lives twice.
+//! was there and whether one identity lives twice, [`mod@delivery`] what went out.
 
 pub mod config;
 pub mod domain;
@@ -21,6 +21,7 @@ pub mod store;
 
 pub mod attendance;
 pub mod checkin;
+pub mod delivery;
 pub mod watch;
 
 pub mod error;
@@ -42,10 +43,12 @@ pub use error::Error;
 use attendance::{Attendance, Presence};
 use checkin::Documents;
 use commands::Commands;
+use delivery::Deliveries;
 use grpc::{Grpc, IdentityClient, PolicyKeys};
 use metrics::PolicyMetrics;
 use process_manager::ProcessManager;
-use projection::Fleet;
+use process_manager::telling::Telling;
+use projection::{Fleet, Resolutions};
 use queries::Queries;
 use watch::Watches;
 
@@ -90,8 +93,26 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         every: Duration::from_secs(presence_seconds.max(1)),
         metrics: metrics.clone(),
     };
+    let deliveries = Deliveries::default();
+    let delivered = delivery::Telling {
+        deliveries: deliveries.clone(),
+        tenant: deps.tenant,
+        log: log.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let resolved = Telling {
+        fleet: fleet.clone(),
+        told: deps.follow(Resolutions::default),
+        tenant: deps.tenant,
+        log: log.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
     deps.tasks.spawn("hints", watches.clone().run(deps.tasks.stopping().clone()));
     deps.tasks.spawn("presence", presence.run(deps.tasks.stopping().clone()));
+    deps.tasks.spawn("deliveries", delivered.run(deps.tasks.stopping().clone()));
+    deps.tasks.spawn("resolutions-told", resolved.run(deps.tasks.stopping().clone()));
     let commands = Commands::new(deps.tenant, log.clone(), clock.clone(), catalogue, fleet.clone());
     let commands = Arc::new(commands);
     let expiry = ProcessManager { commands: commands.clone(), fleet: fleet.clone(), clock: clock.clone() };
@@ -102,6 +123,7 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         commands,
         queries: Queries::new(fleet.clone(), log, clock.now()),
         attendance,
+        deliveries,
         watches,
         signer,
         policy_keys: PolicyKeys::new(deps.trust.policy_trust()),

@@ -22,6 +22,8 @@ pub struct PolicyMetrics {
     hints_waiting: Gauge,
     duplicates: Counter,
     seen: Counter,
+    resolutions_told: Counter,
+    deliveries_told: Counter,
 }
 
 impl PolicyMetrics {
@@ -42,6 +44,8 @@ impl PolicyMetrics {
                 hints_waiting,
                 duplicates,
                 seen,
+                resolutions_told,
+                deliveries_told,
             } = numbers.clone();
             registry.register(
                 "check_ins_answered_with_policy",
@@ -62,6 +66,10 @@ impl PolicyMetrics {
             registry.register("hints_waiting", help, hints_waiting);
             registry.register("duplicates", "Identities seen to live on two machines", duplicates);
             registry.register("devices_seen", "Devices told to the log as seen", seen);
+            let help = "Devices told to the log with what they should have";
+            registry.register("resolutions_told", help, resolutions_told);
+            let help = "Devices told to the log with what was delivered to them";
+            registry.register("deliveries_told", help, deliveries_told);
         });
         numbers
     }
@@ -110,6 +118,16 @@ impl PolicyMetrics {
     /// Counts devices that the log was told of.
     pub fn presence_told(&self, devices: u64) {
         self.seen.inc_by(devices);
+    }
+
+    /// Counts devices that the log was told of, with what they should have.
+    pub fn resolutions_told(&self, devices: u64) {
+        self.resolutions_told.inc_by(devices);
+    }
+
+    /// Counts devices that the log was told of, with what was delivered to them.
+    pub fn deliveries_told(&self, devices: u64) {
+        self.deliveries_told.inc_by(devices);
     }
 
     /// Says how many hints wait for their turn.

@@ -1,7 +1,10 @@
-//! What this service does because time passes: a waiver whose time is over ends, by an event.
+//! What this service does because time passes: a waiver whose time is over ends, by an event. And what it does because
+//! others did something: it tells what devices should have ([`telling`]).
 //!
 //! Level-based: the view says which waivers end next, and one timer waits for the first of them. What was missed while no
 //! process ran is made up for at once. That it is done twice, here or by another process, is no second event.
+
+pub mod telling;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,6 +14,7 @@
 
 mod authoring;
 mod device;
+pub mod resolutions;
 
 use muster_types::{DeviceId, GroupId, PolicyId, WaiverId};
 use prost::Message;

@@ -4,7 +4,9 @@
 
 mod assignment;
 mod check_in_settings;
+mod delivery;
 mod policy;
+mod resolution;
 mod session;
 mod sync;
 #[cfg(test)]
@@ -15,11 +17,13 @@ use std::collections::BTreeMap;
 
 use muster_eventlog::{Envelope, EventType};
 use muster_proto::policy::v1 as pb;
-use muster_types::{RequestId, SettingId, SettingValue};
+use muster_types::{Digest, RequestId, SettingId, SettingValue};
+use roaring::RoaringBitmap;
 
 use crate::domain::Origin;
 
 pub use check_in_settings::{from_check_in_values, to_check_in_values};
+pub use delivery::Delivery;
 
 /// Full names of the payloads: our own, and those of others that the views fold.
 pub mod kind {
@@ -51,6 +55,10 @@ pub mod kind {
     pub const DUPLICATE_SESSIONS: &str = "muster.policy.v1.DuplicateSessionsObserved";
     /// Devices checked in.
     pub const DEVICES_SEEN: &str = "muster.policy.v1.DevicesSeen";
+    /// What devices should have changed.
+    pub const EFFECTIVE_POLICIES_CHANGED: &str = "muster.policy.v1.EffectivePoliciesChanged";
+    /// Policies went out to devices.
+    pub const POLICIES_DELIVERED: &str = "muster.policy.v1.PoliciesDelivered";
     /// Enroll: a device came in.
     pub const DEVICE_ONBOARDED: &str = "muster.enroll.v1.DeviceOnboarded";
     /// Enroll: what a device says of itself changed.
@@ -113,6 +121,28 @@ pub fn decoded<M: prost::Message + Default>(envelope: &Envelope) -> Result<M, St
 
 fn encoded(kind: &'static str, message: &impl prost::Message) -> (EventType, Vec<u8>) {
     (EventType::new(kind), message.encode_to_vec())
+}
+
+/// Devices as the contract writes them; nobody is no bytes.
+pub(crate) fn bytes_of(devices: &RoaringBitmap) -> Vec<u8> {
+    if devices.is_empty() {
+        return Vec::new();
+    }
+    let mut bytes = Vec::with_capacity(devices.serialized_size());
+    devices.serialize_into(&mut bytes).expect("writing to memory cannot fail");
+    bytes
+}
+
+/// Devices from the log or the store.
+pub(crate) fn bitmap(bytes: &[u8]) -> Result<RoaringBitmap, String> {
+    if bytes.is_empty() {
+        return Ok(RoaringBitmap::new());
+    }
+    RoaringBitmap::deserialize_from(bytes).map_err(text)
+}
+
+fn digest(bytes: &[u8]) -> Result<Digest, String> {
+    bytes.try_into().map_err(|_| format!("a digest has 32 bytes, found {}", bytes.len()))
 }
 
 /// Where an event comes from, by its envelope and the reason in its payload.

@@ -12,7 +12,7 @@ use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::check_in_response::Outcome as CheckedIn;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyService;
 use muster_runtime::caller;
-use muster_types::{DeviceId, Timestamp};
+use muster_types::{DeviceId, Digest, Timestamp};
 use tokio::time::Sleep;
 use tonic::{Extensions, Request, Response, Status};
 use tracing::{debug, warn};
@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use super::{Grpc, convert};
 use crate::attendance::Noted;
 use crate::checkin::{Call, Directive, Order, Outcome, ToSign, next_check_in, renewal_due, sign_order};
+use crate::domain::delivery::Step;
 use crate::domain::session::Run;
 use crate::error::status;
 use crate::queries::{Answer, Has};
@@ -71,6 +72,13 @@ impl Grpc {
         noted
     }
 
+    /// Notes what the device says of the policy that it should have. What it says of others is past.
+    fn said(&self, ordinal: u32, step: Step, received: &[u8], wanted: &[u8]) {
+        if let Some(etag) = Digest::try_from(received).ok().filter(|etag| etag == wanted) {
+            self.deliveries.note(ordinal, &etag, step);
+        }
+    }
+
     fn order(&self, device: DeviceId, directive: &Directive, now: Timestamp) -> Option<pb::SignedPolicy> {
         let Directive::Decommission { expire, kept } = directive else { return None };
         let order = Order { tenant: self.tenant, device, expire: *expire, kept, now };
@@ -89,6 +97,7 @@ impl Grpc {
         self.metrics.policy_sent(why);
         if let Some(ordinal) = ordinal {
             self.attendance.signed(ordinal, version);
+            self.deliveries.note(ordinal, &effective.etag, Step::Sent);
         }
         let policy = ToSign { tenant: self.tenant, device, effective: &effective, version, now, life };
         CheckedIn::Policy(self.documents.sign(&self.signer, policy))
@@ -101,6 +110,15 @@ struct Said {
     applied_version: u64,
     life: Duration,
     now: Timestamp,
+}
+
+/// What a device says of a policy that is not in force. What is, it reads back and reports.
+fn said(apply_state: i32) -> Option<Step> {
+    match pb::ApplyState::try_from(apply_state).unwrap_or_default() {
+        pb::ApplyState::Applying => Some(Step::Applying),
+        pb::ApplyState::Refused => Some(Step::Refused),
+        pb::ApplyState::Unspecified | pb::ApplyState::Applied | pb::ApplyState::Failed => None,
+    }
 }
 
 #[tonic::async_trait]
@@ -117,7 +135,7 @@ impl DevicePolicyService for Grpc {
             sequence,
             session_id,
             applied_etag,
-            received_etag: _,
+            received_etag,
             facts_digest,
             report_digest: _,
             apply_state,
@@ -141,6 +159,13 @@ impl DevicePolicyService for Grpc {
             }
         }
         let Answer { outcome, directive, facts_wanted, ordinal } = answer;
+        if let (Some(step), Some(ordinal)) = (said(apply_state), ordinal) {
+            let wanted = match &outcome {
+                Outcome::NotModified => &applied_etag[..],
+                Outcome::Policy { effective, .. } => &effective.etag,
+            };
+            self.said(ordinal, step, &received_etag, wanted);
+        }
         debug!(%device, sequence, apply_state, applied_version, full_state, "check-in");
         let (told, code) = directive.told();
         let settings = self.queries.check_ins().values;

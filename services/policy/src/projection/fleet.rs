@@ -9,6 +9,7 @@ mod agent;
 mod authoring;
 mod device;
 mod enrollment;
+mod moves;
 mod reading;
 mod resolving;
 mod results;
@@ -26,6 +27,7 @@ use muster_eventlog::project::{Dirty, FoldError, View};
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as pb;
 use muster_types::{Aggregate, DeviceId, GroupId, PolicyId, Positions, Service, Timestamp, WaiverId};
+use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
@@ -40,6 +42,8 @@ use crate::wire::{self, kind};
 pub use crate::domain::resolve::PolicyRow;
 pub use agent::AgentVersion;
 pub use device::{Device, FactsMark, Gone, Management, Told, facts_mark};
+use moves::Moves;
+pub use moves::{Moved, Outcomes};
 use resolving::Touched;
 use results::Results;
 
@@ -68,6 +72,9 @@ pub struct Fleet {
     check_ins: CheckIns,
     touched: Vec<Touched>,
     asked: Vec<Touched>,
+    moves: Mutex<Moves>,
+    /// When the latest event was decided that this process folded.
+    latest: Option<Timestamp>,
 }
 
 /// A group as far as policies care.
@@ -111,6 +118,8 @@ impl Fleet {
             check_ins: CheckIns::default(),
             touched: Vec::new(),
             asked: Vec::new(),
+            moves: Mutex::default(),
+            latest: None,
         }
     }
 
@@ -196,10 +205,7 @@ fn decoded<M: prost::Message + Default>(event: &Envelope) -> Result<M, FoldError
 }
 
 fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
-    if bytes.is_empty() {
-        return Ok(RoaringBitmap::new());
-    }
-    RoaringBitmap::deserialize_from(bytes).map_err(|error| FoldError::new(event, error.to_string()))
+    wire::bitmap(bytes).map_err(|reason| FoldError::new(event, reason))
 }
 
 impl View for Fleet {
@@ -208,6 +214,7 @@ impl View for Fleet {
     const SOURCES: &'static [Service] = &[Service::Enroll, Service::Identity, Service::Policy];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
+        self.latest = self.latest.max(Some(event.context.time));
         match (event.stream.aggregate, event.kind.as_str()) {
             (Aggregate::Policy, _) => self.policy_changed(event, dirty),
             (Aggregate::Assignment, _) => self.assignment_changed(event, dirty),

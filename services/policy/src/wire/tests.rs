@@ -2,13 +2,15 @@
 
 use muster_eventlog::command::State as _;
 use muster_testkit::wire::{AT, REQUEST, envelope, round_trips, samples_decode, samples_of_form_decode};
-use muster_types::{DeviceId, GroupId, PolicyId, Timestamp};
+use muster_types::{DeviceId, GroupId, PolicyId, Positions, Timestamp, WithheldReason};
 use uuid::Uuid;
 
 use super::*;
 use crate::domain::assignment::{self, Assignment, Intent, Priority, Tie};
 use crate::domain::check_in_settings::{self, CheckInSettings, Values};
+use crate::domain::delivery::{self, Delivered, Step};
 use crate::domain::policy::{self, Content, OnUnassign, Policy};
+use crate::domain::resolution::{self, Resolved, Revised, Told};
 use crate::domain::session::{self, Session};
 use crate::domain::sync::{self, Sync};
 use crate::domain::waiver::{self, Exempt, Grant, Target, Waiver};
@@ -110,6 +112,47 @@ fn session_events() -> Vec<session::Event> {
     vec![session::Event::TurnsObserved { boots, request: RequestId::from_uuid(REQUEST) }]
 }
 
+fn resolution_events() -> Vec<resolution::Event> {
+    let revised = |n, revision| Revised { policy: PolicyId::from_uuid(Uuid::from_u128(n)), revision };
+    let in_force = settings().into_iter().enumerate().map(|(place, (id, value))| resolution::Setting {
+        id,
+        value: (place > 0).then_some(value),
+        winners: vec![0, 2],
+        losers: if place == 1 { vec![1] } else { vec![] },
+    });
+    let content = resolution::Content {
+        etag: [3; 32],
+        policies: vec![revised(1, 4), revised(2, 1), revised(3, 9)],
+        settings: in_force.collect(),
+        withheld: vec![resolution::Withheld {
+            id: setting_id(),
+            reason: WithheldReason::Conflict,
+            candidates: vec![0, 1],
+        }],
+    };
+    let mut positions = Positions::of(muster_types::Service::Enroll, 3);
+    positions.advance(muster_types::Service::Policy, 7);
+    let resolved =
+        |id, devices: RoaringBitmap, content| Resolved { id: [id; 32], devices, cause: AT, content };
+    let resolved = vec![
+        resolved(1, [0, 5, 70_000].into(), Some(content)),
+        resolved(2, [1].into(), None),
+        resolved(3, [2].into(), Some(resolution::Content { etag: [4; 32], ..Default::default() })),
+    ];
+    vec![resolution::Event { positions, resolved, none: [9].into() }]
+}
+
+fn delivery_events() -> Vec<delivery::Event> {
+    let delivered = |etag, step, devices: RoaringBitmap| Delivered { etag: [etag; 32], step, devices };
+    vec![delivery::Event {
+        delivered: vec![
+            delivered(1, Step::Sent, [1, 70_000].into()),
+            delivered(1, Step::Applying, [2].into()),
+            delivered(2, Step::Refused, [3].into()),
+        ],
+    }]
+}
+
 #[test]
 fn events_round_trip() {
     round_trips::<Policy>(policy_events(OnUnassign::Revert, "", None));
@@ -125,6 +168,10 @@ fn events_round_trip() {
     round_trips::<CheckInSettings>(check_in_events());
     round_trips::<Sync>(sync_events());
     round_trips::<Session>(session_events());
+    round_trips::<Told>(resolution_events());
+    let nobody = resolution::Event { none: RoaringBitmap::new(), ..resolution_events().remove(0) };
+    round_trips::<Told>(vec![nobody]);
+    round_trips::<Delivery>(delivery_events());
 }
 
 #[test]
@@ -136,6 +183,8 @@ fn every_form_that_ever_shipped_decodes() {
     samples_decode::<CheckInSettings>(GOLDEN, check_in_events());
     samples_decode::<Sync>(GOLDEN, sync_events());
     samples_decode::<Session>(GOLDEN, session_events());
+    samples_decode::<Told>(GOLDEN, resolution_events());
+    samples_decode::<Delivery>(GOLDEN, delivery_events());
     samples_of_form_decode::<Policy>(GOLDEN, 2, policy_events(OnUnassign::Keep, "why", Some(1)));
     samples_of_form_decode::<Assignment>(GOLDEN, 2, vec![assigned(weighed())]);
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use muster_eventlog::Envelope;
+use muster_types::Timestamp;
 use roaring::RoaringBitmap;
 
 use super::Fleet;
-use super::results::NOTHING;
-use crate::domain::resolve::Part;
+use super::results::{Changed, NOBODY, NOTHING};
+use crate::domain::resolution::{Cause, Resolution, Revised};
+use crate::domain::resolve::{Part, Reach};
 use crate::watch::Hint;
 
 /// Changes whose traces are told apart in one run of events; later ones are told by the device alone.
@@ -19,6 +21,8 @@ const CAUSES_MAX: usize = 64;
 pub(super) struct Touched {
     ordinals: RoaringBitmap,
     traceparent: Option<Arc<str>>,
+    /// When the earliest of them was decided.
+    time: Timestamp,
 }
 
 impl Touched {
@@ -27,15 +31,20 @@ impl Touched {
             return;
         }
         let traceparent = event.context.traceparent.clone();
-        let full = all.len() >= CAUSES_MAX;
+        let (full, time) = (all.len() >= CAUSES_MAX, event.context.time);
         match all.last_mut() {
-            Some(last) if last.traceparent == traceparent => last.ordinals |= ordinals,
+            Some(last) if last.traceparent == traceparent => last.join(ordinals, time),
             Some(last) if full => {
-                last.ordinals |= ordinals;
+                last.join(ordinals, time);
                 last.traceparent = None;
             }
-            _ => all.push(Self { ordinals, traceparent }),
+            _ => all.push(Self { ordinals, traceparent, time }),
         }
+    }
+
+    fn join(&mut self, ordinals: RoaringBitmap, time: Timestamp) {
+        self.ordinals |= ordinals;
+        self.time = self.time.min(time);
     }
 
     fn union(all: &[Self]) -> RoaringBitmap {
@@ -79,19 +88,24 @@ impl Fleet {
         let asked = std::mem::take(&mut self.asked);
         let changed = self.resolve_again(&Touched::union(&touched));
         if !self.watches.is_empty() {
-            self.hint(&changed, &touched, &asked);
+            self.hint(&changed.etags, &touched, &asked);
         }
+        let causes = touched.into_iter().map(|Touched { ordinals, traceparent: _, time }| {
+            let devices = ordinals & &changed.results;
+            Cause { devices, time }
+        });
+        self.moves.get_mut().add(&changed.results, causes);
     }
 
-    fn resolve_again(&mut self, ordinals: &RoaringBitmap) -> RoaringBitmap {
-        let mut changed = RoaringBitmap::new();
+    fn resolve_again(&mut self, ordinals: &RoaringBitmap) -> Changed {
+        let mut changed = Changed::default();
         let mut rest = ordinals.clone();
         for part in self.tables.parts(ordinals) {
             rest -= &part.devices;
             let result = self.resolved(&part);
             self.results.set(&part.devices, result, &mut changed);
         }
-        self.results.set(&rest, NOTHING, &mut changed);
+        self.results.set(&rest, NOBODY, &mut changed);
         self.results.forget_unused();
         self.metrics.results(self.results.len());
         changed
@@ -106,8 +120,20 @@ impl Fleet {
         self.results.find(&reach).unwrap_or_else(|| {
             let effective = self.tables.resolve(&reach, self.catalogue);
             self.metrics.resolved();
-            self.results.add(reach, effective)
+            let resolution = Resolution::new(self.for_platform(&reach), Arc::new(effective));
+            self.results.add(reach, resolution)
         })
+    }
+
+    /// The policies of a reach that are for the devices' platform.
+    fn for_platform(&self, reach: &Reach) -> Vec<Revised> {
+        let Reach { facts, policies, exempt: _ } = reach;
+        let fits = |profile: &str| {
+            self.catalogue.profile(profile).is_some_and(|profile| profile.platform == facts.platform)
+        };
+        let policies =
+            policies.iter().filter(|by| self.tables.policy(by.policy).is_some_and(|row| fits(&row.profile)));
+        policies.map(|by| Revised { policy: by.policy, revision: by.revision }).collect()
     }
 
     /// Costs what the devices that watch cost, however many changed.

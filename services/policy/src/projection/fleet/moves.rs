@@ -1,0 +1,134 @@
+//! Devices that came to another result since somebody last asked, and what they came to: for telling the log.
+
+use std::collections::BTreeMap;
+
+use muster_types::{Digest, Positions, Timestamp};
+use roaring::RoaringBitmap;
+
+use super::Fleet;
+use crate::domain::resolution::{Cause, Come, Difference, Resolution};
+
+/// Causes that are told apart; later ones count as one.
+const CAUSES_MAX: usize = 64;
+
+/// What is noted; nothing while nobody has asked.
+#[derive(Debug, Default)]
+pub(super) struct Moves(Option<Moved>);
+
+/// Devices that came to another result.
+#[derive(Debug, Default)]
+pub struct Moved {
+    /// Their ordinals.
+    pub devices: RoaringBitmap,
+    /// Why.
+    pub causes: Vec<Cause>,
+}
+
+impl Moves {
+    pub(super) fn add(&mut self, devices: &RoaringBitmap, causes: impl Iterator<Item = Cause>) {
+        if let Some(moved) = &mut self.0
+            && !devices.is_empty()
+        {
+            moved.devices |= devices;
+            causes.for_each(|cause| moved.cause(cause));
+        }
+    }
+}
+
+impl Moved {
+    /// Whether nothing moved.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// Adds what moved later.
+    pub fn join(&mut self, later: Self) {
+        let Self { devices, causes } = later;
+        self.devices |= devices;
+        causes.into_iter().for_each(|cause| self.cause(cause));
+    }
+
+    fn cause(&mut self, cause: Cause) {
+        let Cause { devices, time } = &cause;
+        if devices.is_empty() {
+            return;
+        }
+        let full = self.causes.len() >= CAUSES_MAX;
+        match self.causes.last_mut() {
+            Some(last) if full || last.time == *time => {
+                last.devices |= devices;
+                last.time = last.time.min(*time);
+            }
+            _ => self.causes.push(cause),
+        }
+    }
+}
+
+/// What some devices should have, at one moment of the view.
+#[derive(Debug)]
+pub struct Outcomes {
+    positions: Positions,
+    devices: RoaringBitmap,
+    /// Of the devices, in their order.
+    places: Vec<u32>,
+    /// By place.
+    resolutions: Vec<Option<Resolution>>,
+    latest: Option<Timestamp>,
+}
+
+impl Fleet {
+    /// Takes the devices that moved since this was last asked; `None` the first time: all of them may have.
+    #[must_use]
+    pub fn take_moved(&self) -> Option<Moved> {
+        self.moves.lock().0.replace(Moved::default())
+    }
+
+    /// Whether devices moved since they were last taken, or were never taken.
+    #[must_use]
+    pub fn has_moved(&self) -> bool {
+        self.moves.lock().0.as_ref().is_none_or(|moved| !moved.is_empty())
+    }
+
+    /// What devices should have; of all devices when none are named. Some milliseconds for a million: what takes longer is
+    /// left to [`Outcomes::difference`].
+    #[must_use]
+    pub fn outcomes(&self, positions: Positions, devices: Option<&RoaringBitmap>) -> Outcomes {
+        let (devices, places) = match devices {
+            Some(devices) => (devices.clone(), devices.iter().map(|at| self.results.place(at)).collect()),
+            None => (self.everyone(), self.results.places().to_vec()),
+        };
+        let resolutions = self.results.resolutions().map(Option::<&Resolution>::cloned).collect();
+        Outcomes { positions, devices, places, resolutions, latest: self.latest }
+    }
+}
+
+impl Outcomes {
+    /// What devices should have, by resolution, and why. When nobody knows why, it was the latest event, or else it is
+    /// since `now`.
+    #[must_use]
+    pub fn difference(self, causes: Vec<Cause>, now: Timestamp) -> Difference {
+        let Self { positions, devices, places, resolutions, latest } = self;
+        let mut by_place: Vec<Vec<u32>> = vec![Vec::new(); resolutions.len()];
+        for (ordinal, place) in devices.iter().zip(places) {
+            by_place[place as usize].push(ordinal);
+        }
+        let mut none = RoaringBitmap::new();
+        let mut come: BTreeMap<Digest, Come> = BTreeMap::new();
+        for (resolution, ordinals) in resolutions.into_iter().zip(by_place) {
+            let devices = RoaringBitmap::from_sorted_iter(ordinals).unwrap_or_default();
+            match resolution {
+                _ if devices.is_empty() => {}
+                None => none |= devices,
+                Some(resolution) => {
+                    let come = come
+                        .entry(resolution.id())
+                        .or_insert_with(|| Come { resolution, devices: RoaringBitmap::new() });
+                    come.devices |= devices;
+                }
+            }
+        }
+        let come = come.into_values().collect();
+        Difference { positions, come, none, causes, otherwise: latest.unwrap_or(now) }
+    }
+}
