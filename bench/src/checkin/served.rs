@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
 use muster_pki::{LocalTrust, tls};
 use muster_policy::wire::kind;
@@ -124,6 +125,7 @@ async fn product(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow:
         clock: Arc::new(SystemClock),
         tasks: tasks.clone(),
         metrics: Metrics::default(),
+        views: Views::default(),
         tenant: TenantId::DEFAULT,
         trust: trust.clone(),
     };

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::{SharedLog, Subscription};
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::{Append, Delivery, Envelope, NewEvent};
 use muster_identity::domain::group::{self, Group};
 use muster_identity::domain::registration::{self, Registration, Removal};
@@ -153,6 +154,7 @@ impl House {
             clock: Arc::new(SystemClock),
             tasks,
             metrics: Metrics::default(),
+            views: Views::default(),
             tenant: TenantId::DEFAULT,
             trust,
         };

@@ -235,6 +235,8 @@ codes! {
     LogUnavailable = "LOG_UNAVAILABLE", Unavailable, Same, Unknown;
     /// The log has a gap or a broken hash chain.
     LogCorrupt = "LOG_CORRUPT", DataLoss, Never, None;
+    /// A view holds other rows than the log gives.
+    ViewMismatch = "VIEW_MISMATCH", DataLoss, Never, None;
     /// The log takes no events since a write failed or damage was found.
     LogReadOnly = "LOG_READ_ONLY", Unavailable, Never, None;
     /// The event is larger than the log takes.

@@ -12,6 +12,8 @@ mod digest;
 mod run;
 mod source;
 mod store;
+mod verify;
+mod views;
 
 use std::future::Future;
 use std::ops::Deref;
@@ -27,8 +29,10 @@ use crate::Envelope;
 use crate::kv::Kv;
 use crate::log::SharedLog;
 
-pub use digest::{Verified, VerifyError, ViewDigest, rebuild, verify};
+pub use digest::ViewDigest;
 pub(crate) use source::Source;
+pub use verify::{Difference, How, NAMED_MAX, Rebuild, TOLD_EVERY, Verified, VerifyError, rebuild, verify};
+pub use views::{Registered, Views};
 
 /// Longest wait of a reader for a position it asks for.
 pub const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -127,6 +131,11 @@ pub trait View: Send + Sync + 'static {
 
     /// Called once after the last stored row, with the positions they reflect.
     fn loaded(&mut self, _positions: &Positions) {}
+
+    /// Lets go of all that folding would reach outside the view: who waits for changes, connections, metrics. Called on an
+    /// empty view that is folded beside the live one to be compared with it. A view that shares such a thing must say so
+    /// here, or a verification acts a second time on all that ever happened.
+    fn detach(&mut self) {}
 }
 
 /// A view and how far it is folded: one thing under one lock.

@@ -1,6 +1,7 @@
 //! The log over gRPC: for consumers outside, and for people who look.
 
 pub mod convert;
+mod verify;
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tonic::{Extensions, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::log::SharedLog;
+use crate::project::Views;
 use crate::{Delivery, Envelope, Subscription};
 
 /// Most types or kinds of aggregate that one tail may name.
@@ -32,6 +34,9 @@ pub struct TailService<A> {
     served: Vec<Service>,
     allowed: A,
     free: Arc<Semaphore>,
+    views: Vec<(Service, Views)>,
+    /// Verifying takes the memory of a view: one at a time.
+    verifying: Arc<Semaphore>,
 }
 
 impl<A> TailService<A>
@@ -40,7 +45,14 @@ where
 {
     /// Serves the parts of the `served` services, to whom `allowed` lets in.
     pub fn new(log: SharedLog, served: impl Into<Vec<Service>>, allowed: A) -> Self {
-        Self { log, served: served.into(), allowed, free: Arc::new(Semaphore::new(TAILS_MAX)) }
+        let (free, verifying) = (Arc::new(Semaphore::new(TAILS_MAX)), Arc::new(Semaphore::new(1)));
+        Self { log, served: served.into(), allowed, free, views: Vec::new(), verifying }
+    }
+
+    /// Verifies these views of the served services, when it is asked to.
+    #[must_use]
+    pub fn with_views(self, views: Vec<(Service, Views)>) -> Self {
+        Self { views, ..self }
     }
 
     fn service(&self, name: &str) -> Result<Service, Fault> {
@@ -207,12 +219,20 @@ where
         Ok(Response::new(pb::GetHeadResponse { position }))
     }
 
-    type VerifyViewsStream = stream::Empty<Result<pb::VerifyViewsResponse, Status>>;
+    type VerifyViewsStream = verify::Verifying;
 
     async fn verify_views(
         &self,
-        _: Request<pb::VerifyViewsRequest>,
+        request: Request<pb::VerifyViewsRequest>,
     ) -> Result<Response<Self::VerifyViewsStream>, Status> {
-        Err(Status::unimplemented("views are not verified yet"))
+        (self.allowed)(request.extensions())?;
+        let pb::VerifyViewsRequest { service } = request.into_inner();
+        let service = self.service(&service)?;
+        let permit = self.verifying.clone().try_acquire_owned().map_err(|_| {
+            Fault::new(ErrorCode::VerifyBusy, "views are being verified here already; try again later")
+        })?;
+        let of_it = self.views.iter().filter(|(of, _)| *of == service);
+        let views = of_it.flat_map(|(_, views)| views.all()).collect();
+        Ok(Response::new(verify::run(service, views, permit)))
     }
 }

@@ -9,10 +9,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use muster_errors::{ErrorCode, Fault};
+use muster_eventlog::as_of::Index;
 use muster_eventlog::embedded::EmbeddedLog;
 use muster_eventlog::jetstream::JetStreamLog;
 use muster_eventlog::kv::{Kv, OpenError, SledKv};
 use muster_eventlog::log::SharedLog;
+use muster_eventlog::project::Views;
 use muster_pki::{InitOptions, LocalTrust, TrustError};
 use muster_types::{Clock, Service, SystemClock};
 use tracing::info;
@@ -20,7 +22,7 @@ use tracing::info;
 use crate::config::{LogSelection, ServerConfig};
 use crate::process::{Failure, chain};
 use crate::server::{self, Bound, ServerOptions};
-use crate::{Deps, Metrics, Readiness, Revocations, ServiceParts, TaskGroup, admin, lag};
+use crate::{Deps, Metrics, Readiness, Revocations, ServiceParts, TaskGroup, admin, lag, mismatch};
 
 /// File in the data directory that says where the server of that directory is.
 pub const ENDPOINT_FILE: &str = "endpoint.json";
@@ -109,10 +111,15 @@ pub async fn start(
     let trust = open_trust(config, clock.as_ref())?;
     let log = open_log(config).await?;
     let shown = parts.first().map_or(Service::Enroll, |part| part.service);
-    let (mut built, mut revocations, mut moments) = (Vec::new(), None, None);
+    let (mut built, mut revocations, mut moments, mut followed) = (Vec::new(), None, None, Vec::new());
     for Part { service, build } in parts {
         let kv = open_store(config, service)?;
-        let one = || crate::moments(&log, kv.clone(), clock.clone(), tasks);
+        let views = Views::default();
+        let one = || {
+            let moments = crate::moments(&log, kv.clone(), clock.clone(), tasks);
+            views.register(log.clone(), moments.index().clone(), Index::default);
+            moments
+        };
         let deps = Deps {
             moments: moments.get_or_insert_with(one).clone(),
             log: log.clone(),
@@ -122,7 +129,9 @@ pub async fn start(
             metrics: metrics.clone(),
             tenant: config.tenant,
             trust: trust.clone(),
+            views: views.clone(),
         };
+        followed.push((service, views.clone()));
         // One for all, in the store of the first.
         revocations.get_or_insert_with(|| Revocations::start(&deps));
         built.push(build(deps).await?);
@@ -130,9 +139,11 @@ pub async fn start(
     let gate = revocations.as_ref().map_or_else(Readiness::always, Revocations::readiness);
     let readiness = built.iter().fold(gate, |all, part| all.and(part.readiness.clone()));
     lag::show(readiness.clone(), &metrics);
+    mismatch::show(followed.clone(), &metrics);
     let (endpoint, admin_url) = (ports.endpoint(), ports.admin_url());
     let mut options = ServerOptions::new(&trust, shown, clock)?;
     options.log = Some(log.clone());
+    options.views = followed;
     options.revocations = revocations;
     server::start(ports.grpc, built, options, tasks, &metrics)?;
     admin::start(ports.admin, readiness.clone(), tasks, &metrics);

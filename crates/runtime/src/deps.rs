@@ -5,7 +5,7 @@ use std::sync::Arc;
 use muster_eventlog::as_of::{Index, Moments};
 use muster_eventlog::kv::Kv;
 use muster_eventlog::log::SharedLog;
-use muster_eventlog::project::{self, Projected, View};
+use muster_eventlog::project::{self, Projected, View, Views};
 use muster_pki::LocalTrust;
 use muster_types::{Clock, Service, TenantId};
 use tonic::service::Routes;
@@ -31,6 +31,8 @@ pub struct Deps {
     pub trust: LocalTrust,
     /// What turns past moments into positions; one for all services of a process.
     pub moments: Moments,
+    /// The views that the service follows, for those who verify them.
+    pub views: Views,
 }
 
 /// Starts what turns past moments into positions, on a task group; with the store of the first service.
@@ -43,11 +45,16 @@ pub fn moments(log: &SharedLog, kv: Arc<dyn Kv>, clock: Arc<dyn Clock>, tasks: &
 }
 
 impl Deps {
-    /// Starts a view on the task group, until it stops; `fresh` makes the view empty (see [`project::start`]).
+    /// Starts a view on the task group, until it stops; `fresh` makes the view empty (see [`project::start`]). Whoever
+    /// verifies the service's views verifies this one too: see [`View::detach`].
     pub fn follow<V: View>(&self, fresh: impl Fn() -> V + Send + Sync + 'static) -> Projected<V> {
         let stopping = self.tasks.stopping().clone().cancelled_owned();
-        let (projected, folding) = project::start(self.log.clone(), self.kv.clone(), fresh, stopping);
+        let fresh = Arc::new(fresh);
+        let again = fresh.clone();
+        let (projected, folding) =
+            project::start(self.log.clone(), self.kv.clone(), move || fresh(), stopping);
         self.tasks.spawn(V::NAME, folding);
+        self.views.register(self.log.clone(), projected.clone(), move || again());
         projected
     }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod deps;
 mod lag;
 pub mod metrics;
+mod mismatch;
 pub mod position;
 pub mod process;
 pub mod readiness;

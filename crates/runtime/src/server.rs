@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::log::SharedLog;
+use muster_eventlog::project::Views;
 use muster_pki::{AdminToken, LocalTrust, TrustDomain};
 use muster_types::{Clock, Service};
 use rustls::ServerConfig;
@@ -52,6 +53,8 @@ pub struct ServerOptions {
     pub clock: Arc<dyn Clock>,
     /// The log, if admins may read the parts' events here.
     pub log: Option<SharedLog>,
+    /// The views of the services, which admins who may read the log may have verified.
+    pub views: Vec<(Service, Views)>,
     /// Which certificates were ended before their time; without, none was.
     pub revocations: Option<Revocations>,
     /// Connections at once; more are closed as they come.
@@ -73,6 +76,7 @@ impl ServerOptions {
             admin_token: trust.admin_token().cloned(),
             clock,
             log: None,
+            views: Vec::new(),
             revocations: None,
             connections_max: CONNECTIONS_MAX,
         })
@@ -91,7 +95,8 @@ pub fn start(
     tasks: &TaskGroup,
     metrics: &Metrics,
 ) -> Result<(), Fault> {
-    let ServerOptions { tls, trust_domain, admin_token, clock, log, revocations, connections_max } = options;
+    let ServerOptions { tls, trust_domain, admin_token, clock, log, views, revocations, connections_max } =
+        options;
     let calls = calls::Calls::register(metrics)?;
     gate(&mut parts, revocations.as_ref());
     let health = health::service(&parts, tasks.stopping().clone());
@@ -101,7 +106,7 @@ pub fn start(
         .add_service(reflection().build_v1().map_err(|error| contract(&error))?)
         .add_service(reflection().build_v1alpha().map_err(|error| contract(&error))?);
     if let Some(log) = log {
-        routes = routes.add_service(tail::service(log, services, tasks.stopping().clone()));
+        routes = routes.add_service(tail::service(log, services, views, tasks.stopping().clone()));
     }
     let server = tonic::transport::Server::builder()
         .max_concurrent_streams(CALLS_PER_CONNECTION_MAX)

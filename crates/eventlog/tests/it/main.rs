@@ -8,3 +8,4 @@ mod project;
 mod react;
 mod tail;
 mod toy;
+mod verify;

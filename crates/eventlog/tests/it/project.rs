@@ -253,13 +253,13 @@ async fn verification_tells_a_sound_view_from_one_of_another_log() {
     }
     let running = Running::<1>::start(&log, &store);
     running.caught_up(&*log).await;
-    let sound = project::verify(&log, &running.toy, Toy::default()).await.expect("readable");
+    let sound = project::verify(&log, &running.toy, Toy::default(), &|_| ()).await.expect("readable");
     assert!(sound.holds());
     assert_eq!(sound.positions, Positions::of(E, 10));
-    let unsound = project::verify(&other, &running.toy, Toy::default()).await.expect("readable");
+    let unsound = project::verify(&other, &running.toy, Toy::default(), &|_| ()).await.expect("readable");
     assert!(!unsound.holds());
     let short: SharedLog = Arc::new(MemoryLog::default());
-    project::verify(&short, &running.toy, Toy::default()).await.expect_err("it ends before");
+    project::verify(&short, &running.toy, Toy::default(), &|_| ()).await.expect_err("it ends before");
 }
 
 #[test]

@@ -132,15 +132,21 @@ pub struct ViewVerified {
     /// Rows of the view that answers calls.
     #[prost(uint64, tag = "2")]
     pub rows: u64,
-    /// Digest of those rows, 32 bytes.
+    /// Digest of those rows, 16 bytes: the sum of the first 128 bits of SHA-256 over each row.
     #[prost(bytes = "vec", tag = "3")]
     pub digest: ::prost::alloc::vec::Vec<u8>,
     /// Rows of the view folded anew.
     #[prost(uint64, tag = "4")]
     pub rebuilt_rows: u64,
-    /// Digest of those rows, 32 bytes. Both are equal when nothing is wrong.
+    /// Digest of those rows, 16 bytes. Both are equal when nothing is wrong.
     #[prost(bytes = "vec", tag = "5")]
     pub rebuilt_digest: ::prost::alloc::vec::Vec<u8>,
+    /// Rows that are missing, too many, or have another value; those are left out that an event changed since.
+    #[prost(uint64, tag = "6")]
+    pub differing_rows: u64,
+    /// The first ten of them by key, each with what is wrong, for people.
+    #[prost(string, repeated, tag = "7")]
+    pub differing: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// One event of a tail.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -309,9 +315,10 @@ pub mod log_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Folds every view of one service anew from the log and compares it with the one that answers calls, at one position.
-        /// The first message names the views; each later one tells how far the work is, and the last of a view what came of it.
+        /// One view after the other: the first message of a view names it, the next ones tell how far the work is, and the last
+        /// one what came of it. Ends when the caller goes away.
         ///
-        /// Errors: LOG_CORRUPT, VERIFY_BUSY.
+        /// Errors: LOG_CORRUPT when the log cannot be folded to its end, VERIFY_BUSY when a verification runs here already.
         pub async fn verify_views(
             &mut self,
             request: impl tonic::IntoRequest<super::VerifyViewsRequest>,
@@ -376,9 +383,10 @@ pub mod log_service_server {
             + std::marker::Send
             + 'static;
         /// Folds every view of one service anew from the log and compares it with the one that answers calls, at one position.
-        /// The first message names the views; each later one tells how far the work is, and the last of a view what came of it.
+        /// One view after the other: the first message of a view names it, the next ones tell how far the work is, and the last
+        /// one what came of it. Ends when the caller goes away.
         ///
-        /// Errors: LOG_CORRUPT, VERIFY_BUSY.
+        /// Errors: LOG_CORRUPT when the log cannot be folded to its end, VERIFY_BUSY when a verification runs here already.
         async fn verify_views(
             &self,
             request: tonic::Request<super::VerifyViewsRequest>,

@@ -242,6 +242,10 @@ impl View for Cuts {
         self.raise(device, Cut(u64::from_be_bytes(cut)));
         Ok(())
     }
+
+    fn detach(&mut self) {
+        (self.links, self.closed) = (Links::default(), Counter::default());
+    }
 }
 
 #[cfg(test)]

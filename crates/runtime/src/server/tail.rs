@@ -2,8 +2,11 @@
 
 use std::pin::Pin;
 
-use futures::{Stream, StreamExt as _};
+use futures::FutureExt as _;
+use futures::stream::{self, Stream, StreamExt as _};
+use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::log::SharedLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::tail::TailService;
 use muster_proto::log::v1 as pb;
 use muster_proto::log::v1::log_service_server::{LogService, LogServiceServer};
@@ -22,10 +25,14 @@ pub(super) struct Draining<S> {
 pub(super) fn service(
     log: SharedLog,
     served: Vec<Service>,
+    views: Vec<(Service, Views)>,
     stopping: CancellationToken,
 ) -> LogServiceServer<impl LogService> {
     let admins = |extensions: &tonic::Extensions| caller::admin_in(extensions).map(drop);
-    LogServiceServer::new(Draining { inner: TailService::new(log, served, admins), stopping })
+    LogServiceServer::new(Draining {
+        inner: TailService::new(log, served, admins).with_views(views),
+        stopping,
+    })
 }
 
 #[tonic::async_trait]
@@ -46,12 +53,24 @@ impl<S: LogService> LogService for Draining<S> {
         self.inner.get_head(request).await
     }
 
-    type VerifyViewsStream = S::VerifyViewsStream;
+    type VerifyViewsStream = Pin<Box<dyn Stream<Item = Result<pb::VerifyViewsResponse, Status>> + Send>>;
 
     async fn verify_views(
         &self,
         request: Request<pb::VerifyViewsRequest>,
     ) -> Result<Response<Self::VerifyViewsStream>, Status> {
-        self.inner.verify_views(request).await
+        let stopping = self.stopping.clone();
+        let answer = self.inner.verify_views(request).await?;
+        // An end without a word would look like views that are all well.
+        let stopped = stopping.cancelled_owned().map(|()| {
+            let message = "the process stops; the views were not all verified";
+            Some(Err(Fault::new(ErrorCode::ShuttingDown, message).into()))
+        });
+        let views = answer.into_inner().map(Some).chain(stream::once(async { None }));
+        let parts = stream::select(views, stopped.into_stream());
+        Ok(Response::new(Box::pin(parts.scan(false, |over, part| {
+            let ended = std::mem::replace(over, matches!(part, Some(Err(_))));
+            std::future::ready(if ended { None } else { part })
+        }))))
     }
 }

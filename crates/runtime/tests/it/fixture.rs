@@ -12,6 +12,7 @@ use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::{Append, AppendError, Appended, Envelope, EventLog, ReadError, Subscription};
 use muster_pki::{Csr, Identity, InitOptions, LocalTrust, SpiffeId, csr};
 use muster_proto::enroll::v1 as enroll;
@@ -245,6 +246,7 @@ async fn mk_server_gated(connections_max: usize, permits: usize) -> Server {
         clock: clock.clone(),
         tasks: tasks.clone(),
         metrics: metrics.clone(),
+        views: Views::default(),
         tenant: TenantId::DEFAULT,
         trust: trust.clone(),
     });

@@ -9,6 +9,7 @@ use muster_eventlog::Delivery;
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_pki::{Identity, InitOptions, LocalTrust, csr};
 use muster_proto::enroll::v1 as pb;
 use muster_runtime::server::{self, ServerOptions};
@@ -54,6 +55,7 @@ impl TestServer {
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Metrics::default(),
+            views: Views::default(),
             tenant: TenantId::DEFAULT,
             trust: trust.clone(),
         };

@@ -222,4 +222,8 @@ impl View for Membership {
     fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         self.load(Key::read(key).ok_or("not the key of a row")?, value)
     }
+
+    fn detach(&mut self) {
+        self.marked = Arc::default();
+    }
 }

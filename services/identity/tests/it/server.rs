@@ -9,6 +9,7 @@ use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::{Actor, Append, Context, Delivery, Envelope, EventType, NewEvent};
 use muster_identity::Config;
 use muster_pki::{Identity, InitOptions, LocalTrust, csr};
@@ -210,6 +211,7 @@ pub(crate) fn deps(log: SharedLog, trust: &LocalTrust) -> Deps {
         clock: Arc::new(SystemClock),
         tasks,
         metrics: Metrics::default(),
+        views: Views::default(),
         tenant: TenantId::DEFAULT,
         trust: trust.clone(),
     }

@@ -253,4 +253,9 @@ impl View for Fleet {
     fn loaded(&mut self, _positions: &Positions) {
         self.resolve_all();
     }
+
+    fn detach(&mut self) {
+        self.metrics = PolicyMetrics::default();
+        self.watches = Watches::new(self.metrics.clone());
+    }
 }

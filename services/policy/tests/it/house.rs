@@ -9,6 +9,7 @@ use muster_envelope::Trust;
 use muster_eventlog::kv::{Batch, Kv, KvError, MemoryKv};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_eventlog::{
     Actor, Append, AppendError, Appended, Context, Envelope, EventLog, EventType, NewEvent, ReadError,
     Subscription,
@@ -67,6 +68,7 @@ impl House {
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Metrics::default(),
+            views: Views::default(),
             tenant: TENANT,
             trust: trust.clone(),
         };

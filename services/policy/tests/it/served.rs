@@ -8,6 +8,7 @@ use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::kv::MemoryKv;
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
+use muster_eventlog::project::Views;
 use muster_pki::{Identity, InitOptions, LocalTrust, SpiffeId, csr};
 use muster_policy::wire::kind;
 use muster_proto::enroll::v1 as enroll;
@@ -48,6 +49,7 @@ impl Served {
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Metrics::default(),
+            views: Views::default(),
             tenant: TENANT,
             trust: trust.clone(),
         };
