@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 /// Widest table.
 const TABLE_COLUMNS_MAX: u16 = 100;
+/// Widest bar of a share.
+const BAR_COLUMNS: u64 = 30;
 /// What a list shows where an item has nothing; an item shown alone leaves the row out.
 const NOTHING_THERE: &str = "-";
 
@@ -146,6 +148,59 @@ fn age(age: Duration) -> String {
     }
 }
 
+/// How long ago a moment was, in words: `3 min ago`; `never` when there was none.
+#[must_use]
+pub fn ago(item: &Value, pointer: &str) -> String {
+    let moment = item.pointer(pointer).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    moment.map_or_else(|| "never".to_owned(), |moment| ago_text(SystemClock.now().since(moment)))
+}
+
+fn ago_text(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s ago"),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} d ago", seconds / 86_400),
+    }
+}
+
+/// A share as a bar of blocks, and in percent. What is not nothing has a block, and what is not all lacks one.
+#[must_use]
+pub fn share(part: u64, of: u64) -> (String, String) {
+    if of == 0 {
+        return (String::new(), NOTHING_THERE.to_owned());
+    }
+    let (width, part, of) = (u128::from(BAR_COLUMNS), u128::from(part), u128::from(of));
+    let blocks = match (part * width).div_ceil(of) {
+        blocks if part < of => blocks.min(width - 1),
+        blocks => blocks,
+    };
+    let tenths = match part * 1_000 / of {
+        0 if part > 0 => 1,
+        tenths => tenths,
+    };
+    let bar = std::iter::repeat_n('▇', usize::try_from(blocks).unwrap_or_default()).collect();
+    (bar, format!("{}.{} %", tenths / 10, tenths % 10))
+}
+
+/// Breaks a text at spaces, so that lines fit; what has no space stays whole, since it may be copied.
+pub fn wrapped(lines: &mut Vec<String>, indent: &str, text: &str) {
+    let mut line = indent.to_owned();
+    for part in text.split_whitespace() {
+        let is_empty = line.trim().is_empty();
+        if !is_empty && line.chars().count() + 1 + part.chars().count() > usize::from(TABLE_COLUMNS_MAX) {
+            lines.push(std::mem::replace(&mut line, format!("{indent}  {part}")));
+            continue;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(part);
+    }
+    lines.push(line);
+}
+
 /// A moment without its microseconds; other text as it is. JSON has them whole.
 fn to_the_second(text: &str) -> String {
     let is_moment = text.len() == 27 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
@@ -211,6 +266,27 @@ mod tests {
     fn a_list_is_an_object_with_its_plural_as_key() {
         let data = Data::list("tokens", vec![json!({"name": "a", "uses": 1})], "next".into(), COLUMNS);
         assert_eq!(data.value(), json!({"tokens": [{"name": "a", "uses": 1}], "next_page_token": "next"}));
+    }
+
+    #[test]
+    fn a_share_shows_what_is_not_nothing_and_not_all() {
+        let of = |part, of| {
+            let (bar, percent) = share(part, of);
+            (bar.chars().count(), percent)
+        };
+        assert_eq!(of(0, 1_000_000), (0, "0.0 %".to_owned()));
+        assert_eq!(of(1, 1_000_000), (1, "0.1 %".to_owned()));
+        assert_eq!(of(500_000, 1_000_000), (15, "50.0 %".to_owned()));
+        assert_eq!(of(999_999, 1_000_000), (29, "99.9 %".to_owned()));
+        assert_eq!(of(1_000_000, 1_000_000), (30, "100.0 %".to_owned()));
+        assert_eq!(of(0, 0), (0, "-".to_owned()));
+    }
+
+    #[test]
+    fn moments_are_told_by_how_long_ago_they_were() {
+        let ages = [0, 60, 3_600, 172_800].map(|s| ago_text(Duration::from_secs(s)));
+        assert_eq!(ages, ["0 s ago", "1 min ago", "1 h ago", "2 d ago"]);
+        assert_eq!(ago(&json!({}), "/report_time"), "never");
     }
 
     #[test]

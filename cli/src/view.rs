@@ -1,7 +1,7 @@
 //! Messages of the contract as JSON for people and programs: names as in the contract, enums as lower-case words.
 
 use muster_proto::policy::v1 as pb;
-use muster_proto::{convert, log, report};
+use muster_proto::{convert, log};
 use muster_types::SettingValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ pub mod enroll;
 pub mod explanation;
 pub mod identity;
 pub mod policy;
+pub mod report;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -143,60 +144,6 @@ pub fn effective(effective: &pb::EffectivePolicy) -> Vec<Value> {
         })
     });
     in_force.chain(withheld).collect()
-}
-
-/// Columns of a setting's status.
-pub const SETTING: &[(&str, &str)] = &[
-    ("setting", "/id"),
-    ("desired", "/desired"),
-    ("observed", "/observed"),
-    ("state", "/state"),
-    ("reason", "/reason"),
-];
-
-/// How a device stands with one setting.
-#[must_use]
-pub fn setting_status(status: &report::v1::SettingStatus) -> Value {
-    json!({
-        "id": status.id,
-        "desired": setting_value(status.desired.as_ref()),
-        "observed": setting_value(status.observed.as_ref()),
-        "state": word(status.state().as_str_name(), "SETTING_STATE_"),
-        "reason": if status.reason.is_empty() { Value::Null } else { json!(status.reason) },
-        "message": if status.message.is_empty() { Value::Null } else { json!(status.message) },
-    })
-}
-
-/// What a device last said, with each setting.
-#[must_use]
-pub fn device_report(report: &report::v1::DeviceReport) -> Value {
-    let status = report.status.clone().unwrap_or_default();
-    json!({
-        "device": report.device,
-        "check_in_status": word(report.check_in_status().as_str_name(), "CHECK_IN_STATUS_"),
-        "policy_etag": hex(&status.policy_etag),
-        "policy_version": status.policy_version,
-        "apply_time": time(status.apply_time),
-        "report_time": time(report.report_time),
-        "refused_reason": status.refused_reason,
-        "position": report.position,
-        "settings": status.settings.iter().map(setting_status).collect::<Vec<_>>(),
-    })
-}
-
-/// How a policy's devices stand.
-#[must_use]
-pub fn policy_report(report: &report::v1::PolicyReport) -> Value {
-    let counts = report
-        .counts
-        .iter()
-        .map(|count| (word(count.status().as_str_name(), "CHECK_IN_STATUS_"), json!(count.devices)));
-    json!({
-        "policy": report.policy,
-        "targeted": report.targeted,
-        "counts": counts.collect::<serde_json::Map<_, _>>(),
-        "position": report.position,
-    })
 }
 
 /// Columns of an event.

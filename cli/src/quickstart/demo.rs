@@ -136,8 +136,8 @@ impl Demo {
                 .flatten()
         })
         .await?;
-        let report = self.reported(&device, &effective.etag).await?;
-        let reported_at = Instant::now();
+        let reported_at = self.reported(&device, &effective.etag).await?;
+        let report = self.confirmed(&device, &effective.etag).await?;
         let file = root.join("etc/opt/microsoft/mdatp/managed/mdatp_managed.json");
         steps.done("policy applied and read back", &file.display().to_string());
 
@@ -148,7 +148,7 @@ impl Demo {
         Ok(Outcome {
             device: shown,
             etag: view::hex(&effective.etag),
-            report: view::device_report(&report),
+            report: view::report::device(&report),
             events: listed.iter().map(view::event).collect(),
             timings: Timings { ready, onboard, assign_to_applied, assign_to_reported },
         })
@@ -220,13 +220,31 @@ impl Demo {
         Ok(false)
     }
 
-    /// Waits until the report speaks of the policy.
-    async fn reported(&self, device: &str, etag: &[u8]) -> Result<DeviceReport, Fault> {
-        within("report the policy's settings", async {
+    /// Waits until the device has reported on the policy, and tells when.
+    async fn reported(&self, device: &str, etag: &[u8]) -> Result<Instant, Fault> {
+        let speaks_of_it =
+            |report: &DeviceReport| report.status.as_ref().is_some_and(|status| status.policy_etag == etag);
+        self.report_once("report the policy's settings", device, speaks_of_it).await?;
+        Ok(Instant::now())
+    }
+
+    /// Waits until the report has heard from policy, too, that this is what the device should have.
+    async fn confirmed(&self, device: &str, etag: &[u8]) -> Result<DeviceReport, Fault> {
+        let knows_it = |report: &DeviceReport| report.desired_etag == etag || report.settings.is_empty();
+        self.report_once("get its policy told to the report", device, knows_it).await
+    }
+
+    async fn report_once(
+        &self,
+        what: &str,
+        device: &str,
+        fits: impl Fn(&DeviceReport) -> bool,
+    ) -> Result<DeviceReport, Fault> {
+        within(what, async {
             loop {
                 let request = GetDeviceReportRequest { device: device.to_owned(), ..Default::default() };
                 let report = self.api.call(self.api.reports().get_device_report(request)).await?;
-                if report.status.as_ref().is_some_and(|status| status.policy_etag == etag) {
+                if fits(&report) {
                     return Ok(report);
                 }
                 tokio::time::sleep(REPORT_EVERY).await;
