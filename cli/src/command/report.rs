@@ -1,10 +1,10 @@
 //! `muster report`.
 
-mod device;
-mod export;
-mod filter;
-mod fleet;
-mod policy;
+pub mod device;
+pub mod export;
+pub mod filter;
+pub mod fleet;
+pub mod policy;
 mod words;
 
 use clap::Subcommand;

@@ -1,18 +1,21 @@
 //! The gRPC services: decode, one call, encode.
 
 mod convert;
+mod export;
+mod page;
+mod reads;
 mod settings;
 
 use std::sync::Arc;
 
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::Fault;
 use muster_eventlog::project::Projected;
 use muster_proto::report::v1 as pb;
 use muster_proto::report::v1::device_report_service_server::{
     DeviceReportService, DeviceReportServiceServer,
 };
 use muster_proto::report::v1::report_service_server::{ReportService, ReportServiceServer};
-use muster_runtime::{caller, position, request};
+use muster_runtime::{caller, position};
 use muster_types::{Service, TenantId};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -21,7 +24,9 @@ use crate::commands::Commands;
 use crate::error::status;
 use crate::metrics::ReportMetrics;
 use crate::projection::Sightings;
-use crate::queries::Queries;
+use crate::queries::{Past, Queries};
+use export::Messages;
+pub use export::{EXPORTS_MAX, Exports};
 
 /// Largest request of a device, in bytes.
 const DEVICE_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -37,6 +42,10 @@ pub struct Grpc {
     pub queries: Queries,
     /// When devices were heard of, and when they count as stale or drifting.
     pub sightings: Projected<Sightings>,
+    /// The only reader of past moments.
+    pub past: Past,
+    /// Exports under way.
+    pub exports: Exports,
     /// Numbers.
     pub metrics: ReportMetrics,
 }
@@ -91,54 +100,42 @@ impl ReportService for Grpc {
         &self,
         request: Request<pb::GetDeviceReportRequest>,
     ) -> Result<Response<pb::DeviceReport>, Status> {
-        caller::admin(&request)?;
-        self.settled(&request).await?;
-        let pb::GetDeviceReportRequest { device: name, setting: _, as_of: _ } = request.into_inner();
-        let id = request::device(self.tenant, "device", &name)?;
-        let unknown = || Fault::new(ErrorCode::DeviceUnknown, format!("no such device: {name}"));
-        let found = self.queries.device(self.tenant, id, None).ok_or_else(unknown)?;
-        Ok(Response::new(convert::device_report(name, found)))
+        self.device_report(request).await
     }
 
     async fn get_policy_report(
         &self,
         request: Request<pb::GetPolicyReportRequest>,
     ) -> Result<Response<pb::PolicyReport>, Status> {
-        caller::admin(&request)?;
-        self.settled(&request).await?;
-        let pb::GetPolicyReportRequest { policy: name } = request.into_inner();
-        let id = request::policy(self.tenant, "policy", &name)?;
-        let unknown = || Fault::new(ErrorCode::PolicyUnknown, format!("no such policy: {name}"));
-        let found = self.queries.policy(self.tenant, id).ok_or_else(unknown)?;
-        Ok(Response::new(convert::policy_report(name, &found)))
+        self.policy_report(request).await
     }
 
     async fn list_policy_devices(
         &self,
-        _: Request<pb::ListPolicyDevicesRequest>,
+        request: Request<pb::ListPolicyDevicesRequest>,
     ) -> Result<Response<pb::ListPolicyDevicesResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.policy_devices(request).await
     }
 
     async fn get_policy_settings(
         &self,
-        _: Request<pb::GetPolicySettingsRequest>,
+        request: Request<pb::GetPolicySettingsRequest>,
     ) -> Result<Response<pb::PolicySettings>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.policy_settings(request).await
     }
 
     async fn get_policy_convergence(
         &self,
-        _: Request<pb::GetPolicyConvergenceRequest>,
+        request: Request<pb::GetPolicyConvergenceRequest>,
     ) -> Result<Response<pb::PolicyConvergence>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.policy_convergence(request).await
     }
 
     async fn get_fleet_report(
         &self,
-        _: Request<pb::GetFleetReportRequest>,
+        request: Request<pb::GetFleetReportRequest>,
     ) -> Result<Response<pb::FleetReport>, Status> {
-        Err(Status::unimplemented("not yet"))
+        self.fleet_report(request).await
     }
 
     async fn get_report_settings(
@@ -155,12 +152,12 @@ impl ReportService for Grpc {
         self.answer_update_report_settings(request).await
     }
 
-    type ExportPolicyDevicesStream = tokio_stream::Empty<Result<pb::ExportPolicyDevicesResponse, Status>>;
+    type ExportPolicyDevicesStream = Messages;
 
     async fn export_policy_devices(
         &self,
-        _: Request<pb::ExportPolicyDevicesRequest>,
-    ) -> Result<Response<Self::ExportPolicyDevicesStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        request: Request<pb::ExportPolicyDevicesRequest>,
+    ) -> Result<Response<Messages>, Status> {
+        self.export(request).await
     }
 }

@@ -29,11 +29,11 @@ pub use config::Config;
 pub use error::Error;
 
 use commands::Commands;
-use grpc::Grpc;
+use grpc::{Exports, Grpc};
 use metrics::ReportMetrics;
 use process_manager::ProcessManager;
 use projection::{Sightings, Standings};
-use queries::Queries;
+use queries::{Past, Queries};
 
 /// Builds the service and starts its background work on the task group.
 ///
@@ -59,6 +59,14 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let absence =
         ProcessManager::new(commands.clone(), sightings.clone(), deps.clock.clone(), metrics.clone());
     deps.tasks.spawn("absence", absence.run(deps.tasks.stopping().clone()));
-    let grpc = Grpc { tenant: deps.tenant, commands, queries: Queries::new(standings), sightings, metrics };
+    let grpc = Grpc {
+        tenant: deps.tenant,
+        commands,
+        queries: Queries::new(standings),
+        past: Past::new(deps.log, deps.moments),
+        exports: Exports::until(deps.tasks.stopping().clone()),
+        sightings,
+        metrics,
+    };
     Ok(ServiceParts { service: Service::Report, routes: grpc.routes(), readiness })
 }

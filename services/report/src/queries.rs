@@ -3,6 +3,8 @@
 //! Every answer is taken under one hold of the view's lock, so that its numbers are at one position and add up. `None` means
 //! that there is no such device or policy in the tenant.
 
+mod past;
+
 use muster_eventlog::project::{Behind, Projected, Reading};
 use muster_types::{DeviceId, PolicyId, Positions, SettingId, TenantId, Timestamp};
 
@@ -12,6 +14,7 @@ use crate::domain::standing::{
 use crate::projection::Standings;
 
 pub use crate::projection::standings::Export;
+pub use past::Past;
 
 /// Most policies in the report on the fleet.
 pub const FLEET_POLICIES_MAX: usize = 1_000;
@@ -58,6 +61,11 @@ impl Queries {
         setting: Option<&SettingId>,
     ) -> Option<At<DeviceStanding>> {
         self.answer(|standings| standings.device(tenant, device, setting))
+    }
+
+    /// The ordinal of a device; none before it was trusted.
+    fn ordinal(&self, device: DeviceId) -> Option<u32> {
+        self.standings.read().ordinal(device)
     }
 
     /// How a policy's devices stand.

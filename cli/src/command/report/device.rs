@@ -2,6 +2,7 @@
 
 use clap::Args;
 use muster_errors::Fault;
+use muster_eventlog::as_of::Moment;
 use muster_proto::policy::v1::ExplainDeviceRequest;
 use muster_proto::report::v1::GetDeviceReportRequest;
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use super::words;
 use crate::connect::Api;
 use crate::flags::{Output, Read};
 use crate::output::{self, Format, ago, cell, print_text, table, wrapped};
-use crate::parse;
 use crate::view::{self, setting_value};
 
 /// Longest value shown in the table; `-o json` has them whole.
@@ -25,8 +25,8 @@ pub struct Options {
     #[arg(long, value_name = "SETTING", default_value = "", hide_default_value = true)]
     setting: String,
     /// A past moment: a time such as 2026-11-21T06:18:14Z, or positions of the logs such as policy:7 [default: now]
-    #[arg(long, value_name = "TIME|POSITION", value_parser = parse::as_of)]
-    as_of: Option<muster_proto::log::v1::AsOf>,
+    #[arg(long, value_name = "TIME|POSITION")]
+    as_of: Option<Moment>,
     /// How to call
     #[command(flatten)]
     read: Read,
@@ -41,10 +41,10 @@ pub(super) async fn run(options: Options) -> Result<(), Fault> {
     let api = Api::connect(&target)?;
     let device = api.device(&device).await?;
     let (name, id) = (device.clone(), setting.clone());
-    let request = GetDeviceReportRequest { device, setting, as_of: as_of.clone() };
+    let request = GetDeviceReportRequest { device, setting, as_of: as_of.map(Into::into) };
     let mut report = view::report::device(&api.call(api.reports().get_device_report(request)).await?);
     if !id.is_empty() {
-        let request = ExplainDeviceRequest { device: name, setting: id, as_of };
+        let request = ExplainDeviceRequest { device: name, setting: id, as_of: as_of.map(Into::into) };
         // The report names who manages the setting; what each of them wants is a help that it is an answer without.
         let explained = api.call(api.policies().explain_device(request)).await;
         report["candidates"] = explained.map_or(Value::Null, |explained| candidates(&explained.settings));

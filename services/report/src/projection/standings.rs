@@ -5,6 +5,7 @@
 
 mod answers;
 mod export;
+mod past;
 mod platforms;
 mod tally;
 #[cfg(test)]

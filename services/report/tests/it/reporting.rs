@@ -13,10 +13,10 @@ use muster_proto::report::v1::device_report_service_server::DeviceReportService 
 use muster_proto::report::v1::report_service_server::ReportService as _;
 use muster_report::commands::Commands;
 use muster_report::domain::device_status::DeviceStatus;
-use muster_report::grpc::Grpc;
+use muster_report::grpc::{Exports, Grpc};
 use muster_report::metrics::ReportMetrics;
 use muster_report::projection::{Sightings, Standings};
-use muster_report::queries::Queries;
+use muster_report::queries::{Past, Queries};
 use muster_runtime::position::{MIN_POSITION, POSITION};
 use muster_runtime::{Caller, Metrics, TaskGroup};
 use muster_types::{Aggregate, DeviceId, FixedClock, ResourceName, StreamId, TenantId, Timestamp, Version};
@@ -43,11 +43,14 @@ impl Service {
         let (sightings, folding) = project::start(log.clone(), kv, Sightings::default, stopping);
         tasks.spawn("sightings", folding);
         let clock = Arc::new(FixedClock::at(Timestamp::from_micros(1_000_000)));
+        let moments = muster_runtime::moments(&log, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
         let grpc = Grpc {
             tenant: TENANT,
             commands: Arc::new(Commands::new(TENANT, log.clone(), clock, sightings.clone())),
             queries: Queries::new(standings),
             sightings,
+            past: Past::new(log.clone(), moments),
+            exports: Exports::until(tasks.stopping().clone()),
             metrics: ReportMetrics::register(&Metrics::default()),
         };
         Self { grpc, log, tasks }
