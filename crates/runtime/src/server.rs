@@ -7,19 +7,15 @@ mod layer;
 mod listen;
 mod tail;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::project::Views;
 use muster_pki::{AdminToken, LocalTrust, TrustDomain};
 use muster_types::{Clock, Service};
 use rustls::ServerConfig;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tracing::{error, info};
 
@@ -33,8 +29,6 @@ pub use listen::{Bound, bind};
 pub const CALLS_PER_CONNECTION_MAX: u32 = 256;
 /// Largest header block of a call, in bytes.
 pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// Connections whose handshake is done and that the server did not take up yet.
-const ACCEPTED_MAX: usize = 64;
 /// A silent peer is asked this often whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// It is gone when it does not answer within this.
@@ -116,13 +110,11 @@ pub fn start(
         .layer(layer::CallLayer::new(calls, admin_token, clock, revocations.clone()))
         .add_routes(routes);
 
-    let (sender, accepted) = mpsc::channel(ACCEPTED_MAX);
     let acceptor =
         accept::Acceptor::new(tls, trust_domain, revocations, connections_max, tasks.clone(), metrics);
     info!(address = %bound.local_addr(), "taking calls");
-    tasks.spawn("accept", acceptor.run(bound, sender));
     let stopping = tasks.stopping().clone();
-    let incoming = ReceiverStream::new(accepted).map(Ok::<_, Infallible>);
+    let incoming = acceptor.incoming(bound);
     tasks.spawn("serve", async move {
         let served = server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await;
         if let Err(error) = served {

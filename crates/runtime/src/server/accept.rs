@@ -1,13 +1,16 @@
-//! Taking connections: a limit on their number, TLS in a task of its own, and who is at the other end, once each.
+//! Taking connections: a limit on their number, TLS, and who is at the other end, once each.
 //!
 //! tonic's own TLS keeps 256 sessions and has no tickets, so that a fleet could not resume any; hence this loop.
 
+use std::convert::Infallible;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::stream::{self, Stream};
 use muster_pki::{SpiffeId, TrustDomain, peer};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -16,10 +19,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
@@ -57,14 +60,18 @@ pub(super) struct Known {
     pub(super) link: Option<Arc<Link>>,
 }
 
-/// What every call on a connection is given.
-#[derive(Debug, Clone)]
-pub(crate) struct Connection(pub(super) Arc<Peer>);
+/// What every call on a connection is given. Who is at the other end stands in it before the first call can come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connection(Arc<OnceLock<Peer>>);
 
 impl Connection {
+    pub(super) fn peer(&self) -> &Peer {
+        self.0.get().unwrap_or(&Peer::Unknown)
+    }
+
     /// The certificate of ours that was shown.
     pub(crate) fn certificate(&self) -> Option<&Certificate> {
-        match &*self.0 {
+        match self.peer() {
             Peer::Known(known) => Some(&known.certificate),
             Peer::Unknown | Peer::Refused(_) => None,
         }
@@ -106,60 +113,56 @@ impl Acceptor {
         Self { tls: TlsAcceptor::from(tls), domain, revocations, places, tasks, open, outcomes }
     }
 
-    /// Takes connections until the group stops.
-    pub(super) async fn run(self, bound: Bound, accepted: mpsc::Sender<Io>) {
-        let listener = bound.into_listener();
-        let this = Arc::new(self);
-        let stopping = this.tasks.stopping().clone();
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => break,
-                stream = listener.accept() => match stream {
-                    Ok((stream, _)) => this.admit(stream, &accepted),
+    /// The connections that come, until the group stops. Each shakes hands in the task that serves it, so that none waits for
+    /// another's.
+    pub(super) fn incoming(self, bound: Bound) -> impl Stream<Item = Result<Io, Infallible>> {
+        let state = (Arc::new(self), bound.into_listener());
+        stream::unfold(state, async |(this, listener)| {
+            let stopping = this.tasks.stopping();
+            loop {
+                let taken = tokio::select! {
+                    () = stopping.cancelled() => return None,
+                    taken = listener.accept() => taken,
+                };
+                match taken {
+                    Ok((stream, _)) => {
+                        if let Some(io) = this.admit(stream) {
+                            return Some((Ok(io), (this, listener)));
+                        }
+                    }
                     Err(error) => {
                         warn!(error = %error, "cannot take a connection");
                         tokio::time::sleep(EXHAUSTED_PAUSE).await;
                     }
-                },
+                }
             }
-        }
+        })
     }
 
-    fn admit(self: &Arc<Self>, stream: TcpStream, accepted: &mpsc::Sender<Io>) {
+    /// Takes a connection, if there is a place for it and it is not over already.
+    fn admit(self: &Arc<Self>, stream: TcpStream) -> Option<Io> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             self.count("limit");
-            return;
+            return None;
         };
-        let (this, accepted) = (self.clone(), accepted.clone());
-        self.tasks.spawn("handshake", async move {
-            let stopping = this.tasks.stopping().clone();
-            let handshake = timeout(HANDSHAKE_WAIT_MAX, this.shake(stream));
-            let stream = tokio::select! {
-                () = stopping.cancelled() => return,
-                done = handshake => match done {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => {
-                        debug!(error = %error, "handshake failed");
-                        return this.count("failed");
-                    }
-                    Err(_) => return this.count("late"),
-                },
-            };
-            let io = this.take(stream, place);
-            // Only fails when the server stops, and then the connection may close.
-            drop(accepted.send(io).await);
-        });
+        if let Err(error) = tuned(&stream) {
+            debug!(error = %error, "a connection ended as it came");
+            self.count("failed");
+            return None;
+        }
+        let accept = self.tls.accept(stream);
+        let deadline = Box::pin(tokio::time::sleep(HANDSHAKE_WAIT_MAX));
+        Some(Io {
+            state: State::Shaking(Box::new(Shaking { accept, deadline })),
+            connection: Connection::default(),
+            held: None,
+            acceptor: self.clone(),
+            _place: place,
+        })
     }
 
-    async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        // Without it each small reply waits for the delayed acknowledgement of the last: 40 ms.
-        stream.set_nodelay(true)?;
-        let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-        self.tls.accept(stream).await
-    }
-
-    fn take(&self, stream: TlsStream<TcpStream>, place: OwnedSemaphorePermit) -> Io {
+    /// Looks who is at the other end of a connection whose hands are shaken.
+    fn meet(&self, stream: &TlsStream<TcpStream>) -> (Peer, Option<Held>) {
         let session = stream.get_ref().1;
         self.count(match session.handshake_kind() {
             Some(HandshakeKind::Resumed) => "resumed",
@@ -169,8 +172,7 @@ impl Acceptor {
         let mut peer = certificate.map_or(Peer::Unknown, |der| identify(der, &self.domain));
         let held = self.hold(&mut peer);
         self.open.inc();
-        let connection = Connection(Arc::new(peer));
-        Io { stream, connection, held, open: self.open.clone(), _place: place }
+        (peer, held)
     }
 
     /// Registers a device's connection, so that it ends with its certificate.
@@ -187,6 +189,13 @@ impl Acceptor {
     fn count(&self, outcome: &'static str) {
         self.outcomes.get_or_create(&Outcome { outcome }).inc();
     }
+}
+
+fn tuned(stream: &TcpStream) -> io::Result<()> {
+    // Without it each small reply waits for the delayed acknowledgement of the last: 40 ms.
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 fn identify(certificate: &[u8], domain: &TrustDomain) -> Peer {
@@ -206,16 +215,79 @@ fn identify(certificate: &[u8], domain: &TrustDomain) -> Peer {
 
 /// A connection, as the server reads and writes it.
 pub(super) struct Io {
-    stream: TlsStream<TcpStream>,
+    state: State,
     connection: Connection,
     held: Option<Held>,
-    open: Gauge,
+    acceptor: Arc<Acceptor>,
     _place: OwnedSemaphorePermit,
+}
+
+/// Boxed: a connection is moved about while it is set up, and a TLS session is large.
+enum State {
+    Shaking(Box<Shaking>),
+    Open(Box<TlsStream<TcpStream>>),
+    Failed,
+}
+
+struct Shaking {
+    accept: Accept<TcpStream>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Shaking {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<TlsStream<TcpStream>, Unmet>> {
+        match Pin::new(&mut self.accept).poll(context) {
+            Poll::Ready(done) => Poll::Ready(done.map_err(Unmet::Failed)),
+            Poll::Pending => self.deadline.as_mut().poll(context).map(|()| Err(Unmet::Late)),
+        }
+    }
+}
+
+/// Why hands were not shaken.
+enum Unmet {
+    Failed(io::Error),
+    Late,
+}
+
+impl Io {
+    /// The stream, once hands are shaken.
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<TcpStream>>>> {
+        if let State::Shaking(shaking) = &mut self.state {
+            let error = match ready!(shaking.poll(context)) {
+                Ok(stream) => {
+                    let (peer, held) = self.acceptor.meet(&stream);
+                    self.held = held;
+                    self.connection.0.set(peer).ok();
+                    self.state = State::Open(Box::new(stream));
+                    None
+                }
+                Err(Unmet::Failed(error)) => {
+                    debug!(error = %error, "handshake failed");
+                    self.acceptor.count("failed");
+                    Some(error)
+                }
+                Err(Unmet::Late) => {
+                    self.acceptor.count("late");
+                    Some(io::ErrorKind::TimedOut.into())
+                }
+            };
+            if let Some(error) = error {
+                self.state = State::Failed;
+                return Poll::Ready(Err(error));
+            }
+        }
+        match &mut self.state {
+            State::Open(stream) => Poll::Ready(Ok(Pin::new(stream))),
+            State::Shaking(_) | State::Failed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
 }
 
 impl Drop for Io {
     fn drop(&mut self) {
-        self.open.dec();
+        if matches!(self.state, State::Open(_)) {
+            self.acceptor.open.dec();
+        }
     }
 }
 
@@ -237,7 +309,7 @@ impl AsyncRead for Io {
         if self.held.as_ref().is_some_and(|held| held.link().is_closing(context.waker())) {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        ready!(self.poll_open(context))?.poll_read(context, buffer)
     }
 }
 
@@ -247,15 +319,19 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        ready!(self.poll_open(context))?.poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(self.poll_open(context))?.poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.state {
+            State::Open(stream) => Pin::new(stream).poll_shutdown(context),
+            // Nothing was said, so nothing need be said: dropping it closes it.
+            State::Shaking(_) | State::Failed => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_write_vectored(
@@ -263,10 +339,10 @@ impl AsyncWrite for Io {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        ready!(self.poll_open(context))?.poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 }

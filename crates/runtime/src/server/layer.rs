@@ -118,7 +118,7 @@ impl Shared {
         let (caller, problem) = if self.is_admin(request.headers()) {
             (self.admin.clone(), None)
         } else {
-            connection.map_or(Ok((Caller::Anonymous, None)), |connection| self.caller(&connection.0))?
+            connection.map_or(Ok((Caller::Anonymous, None)), |connection| self.caller(connection.peer()))?
         };
         request.extensions_mut().insert(caller);
         if let Some(problem) = problem {
