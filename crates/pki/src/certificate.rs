@@ -50,8 +50,13 @@ pub(crate) fn domain_of(certificate: &[u8]) -> Option<TrustDomain> {
 
 /// The URIs among a certificate's names.
 pub(crate) fn uris<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
+    uris_among(names(certificate))
+}
+
+/// The URIs among names.
+pub(crate) fn uris_among<'a>(names: &[GeneralName<'a>]) -> Vec<&'a str> {
     let uri = |name: &GeneralName<'a>| if let GeneralName::URI(uri) = name { Some(*uri) } else { None };
-    names(certificate).iter().filter_map(uri).collect()
+    names.iter().filter_map(uri).collect()
 }
 
 /// Whether a service's certificate is of this authority, has all these names, and lasts until then.

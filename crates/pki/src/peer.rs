@@ -1,9 +1,12 @@
 //! The other end of a TLS connection.
 
 use muster_types::Timestamp;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::extensions::SubjectAlternativeName;
+use x509_parser::nom::Parser as _;
+use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
+use x509_parser::prelude::{FromDer as _, X509CertificateParser};
 
-use crate::certificate::uris;
+use crate::certificate::uris_among;
 use crate::spiffe::InvalidSpiffeId;
 use crate::{SpiffeId, serial};
 
@@ -49,8 +52,13 @@ pub fn identity(certificate_der: &[u8]) -> Result<SpiffeId, PeerError> {
 /// # Errors
 /// [`PeerError`] when it is nobody of ours.
 pub fn read(certificate_der: &[u8]) -> Result<Peer, PeerError> {
-    let (_, certificate) = X509Certificate::from_der(certificate_der).map_err(|_| PeerError::Malformed)?;
-    let uris = uris(&certificate);
+    // Once for each connection: of the extensions only the names are looked into.
+    let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+    let (_, certificate) = parser.parse(certificate_der).map_err(|_| PeerError::Malformed)?;
+    let extension = certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME);
+    let extension = extension.map_err(|_| PeerError::Malformed)?;
+    let names = extension.and_then(|extension| SubjectAlternativeName::from_der(extension.value).ok());
+    let uris = names.as_ref().map_or_else(Vec::new, |(_, names)| uris_among(&names.general_names));
     let [uri] = uris[..] else { return Err(PeerError::NotOneUri { found: uris.len() }) };
     let not_after = certificate.validity().not_after.timestamp();
     let digits = certificate.raw_serial();
