@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 pub mod check_in;
 pub mod enroll;
+pub mod event;
 pub mod explanation;
 pub mod identity;
 pub mod policy;
 pub mod report;
+pub mod timeline;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -145,15 +147,6 @@ pub fn effective(effective: &pb::EffectivePolicy) -> Vec<Value> {
     });
     in_force.chain(withheld).collect()
 }
-
-/// Columns of an event.
-pub const EVENT: &[(&str, &str)] = &[
-    ("time", "/time"),
-    ("service", "/service"),
-    ("pos", "/position"),
-    ("type", "/type"),
-    ("aggregate", "/aggregate_id"),
-];
 
 /// An event of the log, without its payload.
 #[must_use]

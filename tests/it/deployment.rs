@@ -199,6 +199,13 @@ impl Deployment {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
+    /// The events of a service's log, in order.
+    pub(crate) fn events(&self, service: &str) -> Vec<Value> {
+        let listed = succeed(&mut self.command(&["events", "tail", "--no-follow", "--service", service]));
+        let lines = std::str::from_utf8(&listed.stdout).unwrap().lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// Types a command that must find a difference, which is exit code 2, and reads its JSON.
     pub(crate) fn differs(&self, args: &[&str]) -> Value {
         let output = self.command(args).output().unwrap();

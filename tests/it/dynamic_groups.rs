@@ -68,9 +68,8 @@ fn is_member(deployment: &Deployment, id: &str) -> Option<()> {
 }
 
 fn changes(deployment: &Deployment) -> usize {
-    let listed = deployment.muster(&["events", "tail", "--no-follow", "--service", "identity"]);
-    let events = listed["events"].as_array().unwrap();
-    events.iter().filter(|event| event["type"] == "GroupMembershipChanged").count()
+    let events = deployment.events("identity");
+    events.iter().filter(|event| event["type"] == "muster.identity.v1.GroupMembershipChanged").count()
 }
 
 #[test]

@@ -41,11 +41,7 @@ fn every_mistake_is_told_without_a_server() {
 /// How many events all services have.
 fn events(deployment: &Deployment) -> usize {
     let services = ["enroll", "identity", "policy"];
-    let count = |service: &&str| {
-        let listed = deployment.muster(&["events", "tail", "--no-follow", "--service", service]);
-        listed["events"].as_array().unwrap().len()
-    };
-    services.iter().map(count).sum()
+    services.iter().map(|service| deployment.events(service).len()).sum()
 }
 
 fn tell(deployment: &mut Deployment) {

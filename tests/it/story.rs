@@ -104,14 +104,13 @@ const EXPECTED_EVENTS: [(&str, &str); 11] = [
 fn events(deployment: &Deployment) -> Vec<(String, String)> {
     let mut events = Vec::new();
     for service in ["enroll", "identity", "policy", "report"] {
-        let listed = deployment.muster(&["events", "tail", "--no-follow", "--service", service]);
         let mut seen = Vec::new();
-        for event in listed["events"].as_array().unwrap() {
-            let kind = event["type"].as_str().unwrap();
-            let repeats = ["StatusReported", "TrustEstablished"].contains(&kind) && seen.contains(&kind);
+        for event in deployment.events(service) {
+            let kind = event["type"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
+            let repeats = ["StatusReported", "TrustEstablished"].contains(&&*kind) && seen.contains(&kind);
             if !repeats && kind != "DevicesSeen" {
-                seen.push(kind);
-                events.push((service.to_owned(), kind.to_owned()));
+                seen.push(kind.clone());
+                events.push((service.to_owned(), kind));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `muster device`.
 
 mod sync;
+mod timeline;
 
 use std::time::Duration;
 
@@ -115,6 +116,14 @@ pub enum Command {
         #[command(flatten)]
         how: Read,
     },
+    /// Show a device's history across the services: what concerned it, each after what caused it
+    Timeline {
+        /// The device's id or host name
+        device: String,
+        /// How
+        #[command(flatten)]
+        how: Read,
+    },
     /// Tell devices to check in now
     Sync(Sync),
 }
@@ -167,6 +176,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             print(&api.call(api.enrollment_admin().allow_reenrollment(once(request))).await?, output)
         }
         Command::Effective { device, how } => effective(device, how).await,
+        Command::Timeline { device, how } => timeline::run(device, how).await,
         Command::Sync(sync) => sync.run().await,
     }
 }

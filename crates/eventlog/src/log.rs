@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use muster_errors::{ErrorCode, Fault};
 use muster_types::{Service, StreamId, Version};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{Context, Envelope, NewEvent};
 
@@ -149,18 +149,69 @@ pub enum Delivery {
 }
 
 /// A subscription to one service's part of the log: first what is there, then what comes. Dropping it ends it.
+///
+/// A reader that stalls holds up nobody but itself: whoever feeds it waits, and what waits for it is bounded in number
+/// and in bytes.
 #[derive(Debug)]
-pub struct Subscription(mpsc::Receiver<Result<Delivery, ReadError>>);
+pub struct Subscription(mpsc::Receiver<(Result<Delivery, ReadError>, OwnedSemaphorePermit)>);
 
 /// Deliveries that wait for a slow reader.
 pub const SUBSCRIPTION_QUEUE_MAX: usize = 16;
+/// Bytes of events that wait for a slow reader; a delivery that is larger waits alone.
+pub const SUBSCRIPTION_BYTES_MAX: u32 = 2 * 1_024 * 1_024;
+/// What an event is counted as beside its payload, in bytes.
+const ENVELOPE_BYTES: usize = 256;
+
+/// The end that feeds a [`Subscription`].
+#[derive(Debug)]
+pub struct Feed {
+    sender: mpsc::Sender<(Result<Delivery, ReadError>, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+}
+
+/// Nobody reads the subscription any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("nobody reads any more")]
+pub struct Unread;
+
+impl Feed {
+    /// Hands a delivery on, as soon as there is room.
+    ///
+    /// # Errors
+    /// [`Unread`] when the subscription was dropped.
+    pub async fn send(&self, delivery: Result<Delivery, ReadError>) -> Result<(), Unread> {
+        let share = delivery.as_ref().map_or(0, Delivery::bytes);
+        let share = u32::try_from(share).unwrap_or(u32::MAX).min(SUBSCRIPTION_BYTES_MAX);
+        let permit = tokio::select! {
+            permit = self.room.clone().acquire_many_owned(share) => permit.map_err(|_| Unread)?,
+            () = self.sender.closed() => return Err(Unread),
+        };
+        self.sender.send((delivery, permit)).await.map_err(|_| Unread)
+    }
+
+    /// Waits until the subscription is dropped.
+    pub async fn closed(&self) {
+        self.sender.closed().await;
+    }
+}
+
+impl Delivery {
+    /// How much memory it stands for, roughly.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Events(events) => events.iter().map(|event| event.payload.len() + ENVELOPE_BYTES).sum(),
+            Self::CaughtUp(_) => 0,
+        }
+    }
+}
 
 impl Subscription {
     /// A subscription and the end that feeds it.
     #[must_use]
-    pub fn channel() -> (mpsc::Sender<Result<Delivery, ReadError>>, Self) {
+    pub fn channel() -> (Feed, Self) {
         let (sender, receiver) = mpsc::channel(SUBSCRIPTION_QUEUE_MAX);
-        (sender, Self(receiver))
+        let room = Arc::new(Semaphore::new(SUBSCRIPTION_BYTES_MAX as usize));
+        (Feed { sender, room }, Self(receiver))
     }
 
     /// Waits for the next delivery; `None` when the log was closed. Safe to cancel.
@@ -168,7 +219,7 @@ impl Subscription {
     /// # Errors
     /// [`ReadError`], after which the subscription is over: subscribe again from the last position seen.
     pub async fn next(&mut self) -> Result<Option<Delivery>, ReadError> {
-        self.0.recv().await.transpose()
+        self.0.recv().await.map(|(delivery, _room)| delivery).transpose()
     }
 }
 

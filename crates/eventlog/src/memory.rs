@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use futures::future::BoxFuture;
 use muster_types::{Digest, Service, StreamId, Version};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::envelope::PAYLOAD_BYTES_MAX;
-use crate::log::APPEND_EVENTS_MAX;
+use crate::log::{APPEND_EVENTS_MAX, Feed};
 use crate::{Append, AppendError, Appended, Delivery, Envelope, EventLog, ReadError, Subscription};
 
 /// Events in one delivery of a subscription.
@@ -155,12 +155,7 @@ impl Inner {
 }
 
 /// Delivers what is there, then what comes, until the reader or the log is gone.
-async fn feed(
-    part: Weak<Part>,
-    mut head: watch::Receiver<u64>,
-    mut after: u64,
-    sender: mpsc::Sender<Result<Delivery, ReadError>>,
-) {
+async fn feed(part: Weak<Part>, mut head: watch::Receiver<u64>, mut after: u64, sender: Feed) {
     loop {
         let target = *head.borrow_and_update();
         while after < target {

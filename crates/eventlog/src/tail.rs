@@ -1,9 +1,9 @@
 //! The log over gRPC: for consumers outside, and for people who look.
 
 pub mod convert;
+mod filter;
 mod verify;
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,21 +11,18 @@ use futures::stream::{self, Stream, StreamExt as _};
 use muster_errors::{ErrorCode, Fault};
 use muster_proto::log::v1 as pb;
 use muster_proto::log::v1::log_service_server::LogService;
-use muster_types::{Aggregate, Service};
+use muster_types::Service;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Extensions, Request, Response, Status};
-use uuid::Uuid;
 
+use self::filter::Filter;
+pub use self::filter::{FILTER_BYTES_MAX, FILTERS_MAX};
 use crate::log::SharedLog;
 use crate::project::Views;
-use crate::{Delivery, Envelope, Subscription};
+use crate::{Delivery, Subscription};
 
-/// Most types or kinds of aggregate that one tail may name.
-pub const FILTERS_MAX: usize = 64;
 /// Most tails at a time.
 pub const TAILS_MAX: usize = 256;
-/// Longest name in a filter, in bytes.
-pub const FILTER_BYTES_MAX: usize = 256;
 
 /// Serves the log of this process. `allowed` looks at what the server knows of the caller and refuses whoever may not
 /// read it.
@@ -69,87 +66,20 @@ where
         ))
     }
 
-    async fn follow(&self, request: pb::TailRequest) -> Result<Tail, Fault> {
-        let pb::TailRequest {
-            service,
-            from_position,
-            follow,
-            types,
-            aggregates,
-            aggregate_id,
-            tenant: _,
-            device_id: _,
-            device_ordinal: _,
-        } = request;
-        let service = self.service(&service)?;
-        let filter = Filter::new(service, types, &aggregates, &aggregate_id)?;
+    async fn follow(&self, request: &pb::TailRequest) -> Result<Tail, Fault> {
+        let service = self.service(&request.service)?;
+        let filter = Filter::new(service, request)?;
         let permit = self.free.clone().try_acquire_owned().map_err(|_| {
             Fault::new(ErrorCode::Overloaded, format!("{TAILS_MAX} tails are open, the limit"))
                 .with("limit", TAILS_MAX)
         })?;
-        let until = if follow { u64::MAX } else { self.log.head(service).await? };
-        let after = from_position.saturating_sub(1);
-        let subscription = if after < until { Some(self.log.subscribe(service, after).await?) } else { None };
-        Ok(Tail { subscription, filter, until, _permit: permit })
-    }
-}
-
-/// What of the log is wanted.
-struct Filter {
-    types: HashSet<String>,
-    aggregates: Vec<Aggregate>,
-    aggregate_id: Option<Uuid>,
-}
-
-impl Filter {
-    fn new(
-        service: Service,
-        types: Vec<String>,
-        aggregates: &[String],
-        aggregate_id: &[u8],
-    ) -> Result<Self, Fault> {
-        for (field, names) in [("types", &types[..]), ("aggregates", aggregates)] {
-            if names.len() > FILTERS_MAX {
-                let found = names.len();
-                return Err(Fault::invalid_field(
-                    field,
-                    format!("names {found}, the limit is {FILTERS_MAX}"),
-                ));
-            }
-            if names.iter().any(|name| name.len() > FILTER_BYTES_MAX) {
-                let problem = format!("a name is longer than {FILTER_BYTES_MAX} bytes");
-                return Err(Fault::invalid_field(field, problem));
-            }
-        }
-        let aggregates = aggregates
-            .iter()
-            .enumerate()
-            .map(|(i, name)| aggregate(service, name).map_err(|problem| (i, problem)))
-            .collect::<Result<_, _>>()
-            .map_err(|(i, problem)| Fault::invalid_field(format!("aggregates[{i}]"), problem))?;
-        let aggregate_id = match aggregate_id {
-            [] => None,
-            bytes => Some(Uuid::from_slice(bytes).map_err(|_| {
-                Fault::invalid_field("aggregate_id", format!("must be 16 bytes, is {}", bytes.len()))
-            })?),
-        };
-        Ok(Self { types: types.into_iter().collect(), aggregates, aggregate_id })
-    }
-
-    fn wants(&self, event: &Envelope) -> bool {
-        (self.types.is_empty() || self.types.contains(event.kind.as_str()))
-            && (self.aggregates.is_empty() || self.aggregates.contains(&event.stream.aggregate))
-            && self.aggregate_id.is_none_or(|id| id == event.stream.id)
-    }
-}
-
-fn aggregate(service: Service, name: &str) -> Result<Aggregate, String> {
-    let aggregate: Aggregate =
-        name.parse().map_err(|error: muster_types::stream::UnknownName| error.to_string())?;
-    if aggregate.service() == service {
-        Ok(aggregate)
-    } else {
-        Err(format!("{aggregate} is in the log of {}, not of {service}", aggregate.service()))
+        let head = self.log.head(service).await?;
+        let until = if request.follow { u64::MAX } else { head };
+        let after = request.from_position.saturating_sub(1);
+        // A reader may wait for positions that the log has not reached; the log itself takes that for a sign of loss.
+        let subscription =
+            if after < until { Some(self.log.subscribe(service, after.min(head)).await?) } else { None };
+        Ok(Tail { subscription, filter, after, until, _permit: permit })
     }
 }
 
@@ -158,6 +88,8 @@ struct Tail {
     /// Gone when the tail is over.
     subscription: Option<Subscription>,
     filter: Filter,
+    /// Last position not wanted.
+    after: u64,
     /// Last position wanted.
     until: u64,
     _permit: OwnedSemaphorePermit,
@@ -172,7 +104,8 @@ impl Tail {
                 if events.last().is_some_and(|last| last.position >= self.until) {
                     self.subscription = None;
                 }
-                let wanted = events.iter().filter(|e| e.position <= self.until && self.filter.wants(e));
+                let here = self.after + 1..=self.until;
+                let wanted = events.iter().filter(|e| here.contains(&e.position) && self.filter.wants(e));
                 Some(wanted.map(|event| Ok(pb::TailResponse { envelope: Some(event.into()) })).collect())
             }
             Ok(Some(Delivery::CaughtUp(position))) => {
@@ -204,7 +137,7 @@ where
 
     async fn tail(&self, request: Request<pb::TailRequest>) -> Result<Response<Self::TailStream>, Status> {
         (self.allowed)(request.extensions())?;
-        let tail = self.follow(request.into_inner()).await?;
+        let tail = self.follow(&request.into_inner()).await?;
         let parts = stream::unfold(tail, |mut tail| async { Some((tail.next().await?, tail)) });
         Ok(Response::new(parts.flat_map(stream::iter).boxed()))
     }

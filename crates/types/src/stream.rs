@@ -191,7 +191,7 @@ impl FromStr for Aggregate {
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         Self::ALL.into_iter().find(|aggregate| aggregate.as_str() == text).ok_or_else(|| UnknownName {
-            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status, tenant_settings, trust_anchor, directory_device, session, presence, waiver, check_in_settings)",
+            expected: "a kind of aggregate (onboarding_token, enrollment, registration, group, policy, assignment, sync, device_status, tenant_settings, trust_anchor, directory_device, session, presence, waiver, check_in_settings, resolution, delivery, report_settings)",
             found: text.chars().take(64).collect(),
         })
     }

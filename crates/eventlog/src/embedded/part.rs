@@ -5,11 +5,12 @@ use std::sync::Weak;
 
 use muster_types::Service;
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::Shared;
 use super::record::Decoder;
 use super::store::CHUNK_EVENTS_MAX;
+use crate::log::Feed;
 use crate::{Delivery, Envelope, ReadError};
 
 /// Events, and bytes of payload, of one service kept in memory, so that those who follow it do not read the disk.
@@ -67,7 +68,7 @@ pub(super) async fn feed(
     service: Service,
     mut head: watch::Receiver<u64>,
     mut after: u64,
-    sender: mpsc::Sender<Result<Delivery, ReadError>>,
+    sender: Feed,
 ) {
     let mut decoder = Decoder::default();
     loop {

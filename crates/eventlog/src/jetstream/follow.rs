@@ -8,11 +8,11 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull};
 use futures::StreamExt as _;
 use muster_types::Service;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::read::unavailable;
 use super::{Link, PAUSE_FIRST, PAUSE_MAX, header};
+use crate::log::Feed;
 use crate::{Delivery, Envelope, ReadError};
 
 /// Events in one delivery.
@@ -27,8 +27,6 @@ const REQUEST_LIFE: Duration = Duration::from_secs(30);
 const WATCHDOG: Duration = Duration::from_secs(20);
 /// The servers drop a consumer nobody asks any more after this.
 const ABANDONED: Duration = Duration::from_secs(60);
-
-type Sender = mpsc::Sender<Result<Delivery, ReadError>>;
 
 /// Why a consumer was given up.
 enum End {
@@ -54,7 +52,7 @@ pub(super) async fn run(
     link: Arc<Link>,
     service: Service,
     after: u64,
-    sender: Sender,
+    sender: Feed,
     closed: CancellationToken,
 ) {
     let mut follower = Follower { link, service, position: after, told: None, fruitful: false, sender };
@@ -92,7 +90,7 @@ struct Follower {
     told: Option<u64>,
     /// Whether this consumer brought anything.
     fruitful: bool,
-    sender: Sender,
+    sender: Feed,
 }
 
 impl Follower {

@@ -49,6 +49,36 @@ pub(crate) async fn add_many(log: &dyn EventLog, service: Service, count: u16, v
     }
 }
 
+/// Appends the first event of a stream, of a type and with a payload.
+pub(crate) async fn add_of(
+    log: &dyn EventLog,
+    stream: StreamId,
+    kind: &'static str,
+    payload: Vec<u8>,
+) -> u64 {
+    let mut new = new(stream, Version::NONE, 0);
+    new.events[0].kind = EventType::new(kind);
+    new.events[0].payload = payload.into();
+    append(log, vec![new]).await
+}
+
+/// Appends many events to a stream at once.
+pub(crate) async fn append_events(
+    log: &dyn EventLog,
+    stream: StreamId,
+    expected: Version,
+    count: u64,
+    payload: &[u8],
+) -> u64 {
+    let mut new = new(stream, expected, 0);
+    let event = new.events.remove(0);
+    let fresh = || EventId::from_uuid(Uuid::new_v4());
+    let payload = bytes::Bytes::copy_from_slice(payload);
+    let events = (0..count).map(|_| NewEvent { id: fresh(), payload: payload.clone(), ..event.clone() });
+    new.events = events.collect();
+    append(log, vec![new]).await
+}
+
 async fn append(log: &dyn EventLog, appends: Vec<Append>) -> u64 {
     log.append(appends).await.expect("accepted").position
 }
