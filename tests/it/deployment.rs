@@ -185,7 +185,8 @@ impl Deployment {
         process.end_by("TERM")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// A command of the program, to this deployment, that prints JSON.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = muster();
         command.args(args).args(["--endpoint", &self.endpoint(), "-o", "json"]);
         // The folder beside `pki` is what commands call the data folder.
@@ -199,11 +200,16 @@ impl Deployment {
         serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
     }
 
-    /// The events of a service's log, in order.
-    pub(crate) fn events(&self, service: &str) -> Vec<Value> {
-        let listed = succeed(&mut self.command(&["events", "tail", "--no-follow", "--service", service]));
+    /// Types a command that prints a JSON object a line.
+    pub(crate) fn lines(&self, args: &[&str]) -> Vec<Value> {
+        let listed = succeed(&mut self.command(args));
         let lines = std::str::from_utf8(&listed.stdout).unwrap().lines();
         lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The events of a service's log, in order.
+    pub(crate) fn events(&self, service: &str) -> Vec<Value> {
+        self.lines(&["events", "tail", "--no-follow", "--service", service])
     }
 
     /// Types a command that must find a difference, which is exit code 2, and reads its JSON.

@@ -5,6 +5,7 @@
 mod authoring;
 mod deployment;
 mod dynamic_groups;
+mod events;
 mod lifecycle;
 mod policy_files;
 mod quickstart;

@@ -10,7 +10,7 @@ use muster_catalog::{Catalogue, docs};
 use muster_errors::{Effect, ErrorCode, Retry};
 use prost::Message as _;
 
-use crate::{comments, enrollment_docs};
+use crate::{comments, enrollment_docs, sh};
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -20,6 +20,16 @@ pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     settle(root, "docs/catalogue", &catalogue_pages(), check)?;
     settle(root, "docs/enrollment", &enrollment_docs::pages(), check)?;
     settle_file(root, "docs/errors/README.md", &error_table(), check)
+}
+
+/// Writes `docs/events`, or only compares it with what is checked in. A program of its own does, because it reads the
+/// code that [`run`] makes: this one must build when that does not.
+pub(crate) fn event_docs(root: &Path, check: bool) -> anyhow::Result<()> {
+    let mut args = vec!["run", "--quiet", "--locked", "-p", "muster-proto", "--example", "event_docs"];
+    if check {
+        args.extend(["--", "--check"]);
+    }
+    sh(root, "cargo", &args)
 }
 
 /// Makes a folder hold just these files, or complains that it does not.

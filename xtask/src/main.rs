@@ -1,7 +1,8 @@
-//! House work: `cargo xtask codegen|setup|test|tidy`.
+//! House work: `cargo xtask codegen|contract|setup|test|tidy`.
 
 mod codegen;
 mod comments;
+mod contract;
 mod enrollment_docs;
 mod setup;
 mod test;
@@ -16,11 +17,17 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "House work")]
 enum Task {
-    /// Generate crates/proto from proto/, and the pages of the catalogue, the error codes and enrollment
+    /// Generate crates/proto from proto/, and the pages of the catalogue, the error codes, enrollment and events
     Codegen {
         /// Only check that what is checked in is fresh
         #[arg(long)]
         check: bool,
+    },
+    /// Check the contract's form, and that it breaks nobody who knows the released one
+    Contract {
+        /// Take what there is as released, for later changes to be held to: a step of every release
+        #[arg(long)]
+        release: bool,
     },
     /// Install what the tests need and this machine lacks, into .tools/ (system packages only where run as root)
     Setup,
@@ -37,7 +44,14 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     match Task::parse() {
-        Task::Codegen { check } => codegen::run(root, check),
+        Task::Codegen { check } => {
+            codegen::run(root, check)?;
+            codegen::event_docs(root, check)
+        }
+        Task::Contract { release } => {
+            setup::run(root)?;
+            if release { contract::release(root) } else { contract::check(root) }
+        }
         Task::Setup => setup::run(root),
         Task::Test { filter } => test::run(root, filter.as_deref()),
         Task::Tidy => tidy::run(root),

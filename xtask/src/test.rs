@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::{codegen, setup, sh, tidy};
+use crate::{codegen, contract, setup, sh, tidy};
 
 /// What is off by default and tested all the same. One set for all commands, so that nothing is built twice.
 const FEATURES: &str = "muster-cli/tpm,muster-identity/tpm,muster-fuzz/tpm";
@@ -15,8 +15,7 @@ pub(crate) fn run(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
     let tools = setup::bin(root);
     if filter.is_none() {
         sh(root, "cargo", &["fmt", "--all", "--check"])?;
-        sh(root, tools.join("buf"), &["lint", "proto"])?;
-        sh(root, tools.join("buf"), &["format", "--diff", "--exit-code", "proto"])?;
+        contract::check(root)?;
         codegen::run(root, true)?;
         tidy::run(root)?;
         sh(

@@ -54,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("muster-bench", ANY),
     ("muster-tests", ANY),
     ("muster-fuzz", ANY),
-    ("xtask", &["muster-types", "muster-errors", "muster-proto", "muster-catalog"]),
+    ("xtask", &["muster-types", "muster-errors", "muster-catalog"]),
 ];
 
 /// A service may use every crate and no other service.

@@ -62,10 +62,11 @@ fn field_json(field: &FieldDescriptor, value: &Value) -> Json {
         }
         Value::Message(message) => object(message),
         Value::Bytes(bytes) => bytes_json(field.full_name(), bytes),
-        Value::EnumNumber(number) => match field.kind() {
-            Kind::Enum(kind) => kind.get_value(*number).map_or(json!(number), |value| json!(value.name())),
-            _ => json!(number),
-        },
+        Value::EnumNumber(number) => {
+            let name =
+                field.kind().as_enum().and_then(|kind| Some(kind.get_value(*number)?.name().to_owned()));
+            name.map_or(json!(number), Json::from)
+        }
         Value::String(text) => json!(text),
         Value::Bool(value) => json!(value),
         Value::I32(value) => json!(value),

@@ -33,6 +33,13 @@ async fn told(log: &SharedLog) -> Vec<Vec<u32>> {
 }
 
 #[test]
+fn the_form_that_shipped_decodes() {
+    let sample = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/DevicesSeen.v1.bin"));
+    let DevicesSeen { devices } = DevicesSeen::decode(&sample[..]).unwrap();
+    assert_eq!(RoaringBitmap::deserialize_from(&devices[..]).unwrap(), [1, 7, 70_000].into());
+}
+
+#[test]
 fn a_suspicion_is_told_once_until_it_is_taken_up() {
     let attendance = Attendance::default();
     let note =
