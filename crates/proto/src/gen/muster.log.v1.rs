@@ -83,7 +83,7 @@ pub struct TailRequest {
     /// Whether to stay and stream new events; otherwise the stream ends at the head seen when the call came.
     #[prost(bool, tag = "3")]
     pub follow: bool,
-    /// Only events of these types (full names); empty means all.
+    /// Only events of these types (full names or short ones); empty means all.
     #[prost(string, repeated, tag = "4")]
     pub types: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Only events of these kinds of aggregate; empty means all.
@@ -96,7 +96,7 @@ pub struct TailRequest {
     #[prost(string, tag = "7")]
     pub tenant: ::prost::alloc::string::String,
     /// Only events that concern this device, 16 bytes; empty means all. Those are the events of the aggregates that carry its
-    /// id, and, with `device_ordinal`, the events whose bitmaps of ordinals contain it.
+    /// id, the events that name it by its id, and, with `device_ordinal`, the events whose bitmaps of ordinals contain it.
     #[prost(bytes = "vec", tag = "8")]
     pub device_id: ::prost::alloc::vec::Vec<u8>,
     /// The device's ordinal; see `muster.identity.v1.TrustEstablished`.
@@ -264,7 +264,10 @@ pub mod log_service_client {
         }
         /// Streams the events of one service in log order from a position on: first what is there, then, with `follow`,
         /// what comes. Delivery is at least once over reconnects: resume from the last position seen plus one and drop
-        /// duplicates by event id.
+        /// duplicates by event id. A position that the log has not reached is waited for with `follow`. A reader that does not
+        /// keep up holds up nobody, and is never cut off for it.
+        ///
+        /// Errors: FILTER_INVALID with the field, LOG_UNAVAILABLE when the log closes, LOG_CORRUPT, OVERLOADED.
         pub async fn tail(
             &mut self,
             request: impl tonic::IntoRequest<super::TailRequest>,
@@ -366,7 +369,10 @@ pub mod log_service_server {
             + 'static;
         /// Streams the events of one service in log order from a position on: first what is there, then, with `follow`,
         /// what comes. Delivery is at least once over reconnects: resume from the last position seen plus one and drop
-        /// duplicates by event id.
+        /// duplicates by event id. A position that the log has not reached is waited for with `follow`. A reader that does not
+        /// keep up holds up nobody, and is never cut off for it.
+        ///
+        /// Errors: FILTER_INVALID with the field, LOG_UNAVAILABLE when the log closes, LOG_CORRUPT, OVERLOADED.
         async fn tail(
             &self,
             request: tonic::Request<super::TailRequest>,
