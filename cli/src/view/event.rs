@@ -120,7 +120,7 @@ fn brief(value: &Value) -> Option<String> {
         Value::Array(items) => Some(items.len().to_string()),
         Value::Object(fields) => fields.get("count").map(ToString::to_string),
         Value::Null => None,
-        other => Some(other.to_string()),
+        other @ (Value::Bool(_) | Value::Number(_)) => Some(other.to_string()),
     }
 }
 
