@@ -1,37 +1,68 @@
 //! What the view keeps in the store: keys, values. All of it can be thrown away and rebuilt from the log.
 //!
+//! Numbers are big-endian. A content is the first 16 bytes of SHA-256 over what is named by it. Rows name only rows that
+//! come before them.
+//!
 //! | key | value |
 //! |---|---|
-//! | `0x01`, ordinal (32 bits, big-endian) | the device's id, and a byte: 1 when it is gone |
-//! | `0x02`, device | [`ReportRow`] |
-//! | `0x03`, policy | [`PolicyRow`] |
-//! | `0x04`, policy, group | 1 include, 2 exclude |
-//! | `0x05`, group | ordinals: a roaring bitmap, portable |
-//! | `0x06`, device | its platform: 1 Linux, 2 macOS, 3 Windows |
+//! | `0x01`, content | a `SettingStatus` that some device said, as first encoded |
+//! | `0x02`, content | contents of such entries: what some device said of all settings |
+//! | `0x03`, resolution id | a `Resolution` |
+//! | `0x04`, policy | tenant, name, profile, revision, settings, and whether it is deleted |
+//! | `0x05`, policy, group | 1 include, 2 exclude |
+//! | `0x06`, group | ordinals: a roaring bitmap, portable |
+//! | `0x07`, ordinal (32 bits) | the device's id, a byte: 1 when it is gone, and its tenant |
+//! | `0x08`, device | [`SaidRow`] |
+//! | `0x09`, device | [`FactsRow`] |
+//! | `0x0a`, chunk (32 bits) | what the policy log says of 256 devices |
+//! | `0x0b`, device | [`DriftsRow`] |
+//! | `0x0c`, device | its tenant: the device is stale |
+//! | `0x0d` | microseconds of the latest event (64 bits) |
 
-use muster_catalog::Platform;
-use muster_types::{DeviceId, GroupId, PolicyId, TenantId, Timestamp};
-use prost::Message;
+mod values;
+
+use muster_types::{DeviceId, Digest, GroupId, PolicyId};
 use roaring::RoaringBitmap;
 
-use crate::projection::standings::{Intent, Policy, Report};
 use crate::wire::text;
+
+pub use values::{
+    DriftRow, DriftsRow, FactsRow, SaidRow, decode_device, decode_drifts, decode_intent, decode_platform,
+    decode_policy, decode_trusted, encode_device, encode_drifts, encode_intent, encode_platform, encode_policy, encode_trusted,
+};
+
+/// Names something by what is in it.
+pub type Content = [u8; 16];
 
 /// Key of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// The device with an ordinal.
-    Device(u32),
-    /// What a device last said.
-    Report(DeviceId),
+    /// Something that devices said of a setting.
+    Entry(Content),
+    /// Something that devices said of all settings.
+    List(Content),
+    /// What devices should have.
+    Resolution(Digest),
     /// A policy.
     Policy(PolicyId),
     /// An assignment.
     Assignment(PolicyId, GroupId),
     /// A group's members.
     Group(GroupId),
-    /// A device's platform.
-    Platform(DeviceId),
+    /// The device with an ordinal.
+    Device(u32),
+    /// What a device last said.
+    Said(DeviceId),
+    /// What people know a device by.
+    Facts(DeviceId),
+    /// What the policy log says of some devices.
+    Dues(u32),
+    /// What is suspected to be worked against on a device.
+    Drifts(DeviceId),
+    /// A stale device.
+    Stale(DeviceId),
+    /// Time of the latest event.
+    Latest,
 }
 
 impl Key {
@@ -39,12 +70,19 @@ impl Key {
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         match self {
-            Self::Device(ordinal) => [&[1], &ordinal.to_be_bytes()[..]].concat(),
-            Self::Report(device) => [&[2], &device.as_bytes()[..]].concat(),
-            Self::Policy(policy) => [&[3], &policy.as_bytes()[..]].concat(),
-            Self::Assignment(policy, group) => [&[4], &policy.as_bytes()[..], &group.as_bytes()[..]].concat(),
-            Self::Group(group) => [&[5], &group.as_bytes()[..]].concat(),
-            Self::Platform(device) => [&[6], &device.as_bytes()[..]].concat(),
+            Self::Entry(content) => [&[1], &content[..]].concat(),
+            Self::List(content) => [&[2], &content[..]].concat(),
+            Self::Resolution(id) => [&[3], &id[..]].concat(),
+            Self::Policy(policy) => [&[4], &policy.as_bytes()[..]].concat(),
+            Self::Assignment(policy, group) => [&[5], &policy.as_bytes()[..], &group.as_bytes()[..]].concat(),
+            Self::Group(group) => [&[6], &group.as_bytes()[..]].concat(),
+            Self::Device(ordinal) => [&[7], &ordinal.to_be_bytes()[..]].concat(),
+            Self::Said(device) => [&[8], &device.as_bytes()[..]].concat(),
+            Self::Facts(device) => [&[9], &device.as_bytes()[..]].concat(),
+            Self::Dues(chunk) => [&[10], &chunk.to_be_bytes()[..]].concat(),
+            Self::Drifts(device) => [&[11], &device.as_bytes()[..]].concat(),
+            Self::Stale(device) => [&[12], &device.as_bytes()[..]].concat(),
+            Self::Latest => vec![13],
         }
     }
 
@@ -52,147 +90,30 @@ impl Key {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (kind, rest) = bytes.split_first()?;
+        let device = || DeviceId::from_slice(rest).ok();
         match kind {
-            1 => Some(Self::Device(u32::from_be_bytes(rest.try_into().ok()?))),
-            2 => DeviceId::from_slice(rest).ok().map(Self::Report),
-            3 => PolicyId::from_slice(rest).ok().map(Self::Policy),
-            4 => {
+            1 => Some(Self::Entry(rest.try_into().ok()?)),
+            2 => Some(Self::List(rest.try_into().ok()?)),
+            3 => Some(Self::Resolution(rest.try_into().ok()?)),
+            4 => PolicyId::from_slice(rest).ok().map(Self::Policy),
+            5 => {
                 let (policy, group) = rest.split_at_checked(16)?;
                 Some(Self::Assignment(PolicyId::from_slice(policy).ok()?, GroupId::from_slice(group).ok()?))
             }
-            5 => GroupId::from_slice(rest).ok().map(Self::Group),
-            6 => DeviceId::from_slice(rest).ok().map(Self::Platform),
+            6 => GroupId::from_slice(rest).ok().map(Self::Group),
+            7 => Some(Self::Device(u32::from_be_bytes(rest.try_into().ok()?))),
+            8 => device().map(Self::Said),
+            9 => device().map(Self::Facts),
+            10 => Some(Self::Dues(u32::from_be_bytes(rest.try_into().ok()?))),
+            11 => device().map(Self::Drifts),
+            12 => device().map(Self::Stale),
+            13 => rest.is_empty().then_some(Self::Latest),
             _ => None,
         }
     }
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct ReportRow {
-    #[prost(string, tag = "1")]
-    tenant: String,
-    #[prost(bytes = "vec", tag = "2")]
-    payload: Vec<u8>,
-    #[prost(sint64, tag = "3")]
-    micros: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct PolicyRow {
-    #[prost(string, tag = "1")]
-    tenant: String,
-    #[prost(string, repeated, tag = "2")]
-    settings: Vec<String>,
-    #[prost(bytes = "vec", tag = "3")]
-    platform: Vec<u8>,
-    #[prost(bool, tag = "4")]
-    deleted: bool,
-}
-
-/// A device as a row.
-#[must_use]
-pub fn encode_device(device: DeviceId, gone: bool) -> Vec<u8> {
-    [&device.as_bytes()[..], &[u8::from(gone)]].concat()
-}
-
-/// A device from its row, and whether it is gone.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_device(value: &[u8]) -> Result<(DeviceId, bool), String> {
-    let (gone, device) = value.split_last().ok_or("an empty row")?;
-    Ok((DeviceId::from_slice(device).map_err(text)?, *gone == 1))
-}
-
-/// A report as a row.
-#[must_use]
-pub fn encode_report(report: &Report) -> Vec<u8> {
-    let Report { tenant, payload, time } = report;
-    ReportRow { tenant: tenant.to_string(), payload: payload.to_vec(), micros: time.micros() }.encode_to_vec()
-}
-
-/// A report from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_report(value: &[u8]) -> Result<Report, String> {
-    let ReportRow { tenant, payload, micros } = ReportRow::decode(value).map_err(text)?;
-    Ok(Report {
-        tenant: tenant.parse::<TenantId>().map_err(text)?,
-        payload: payload.into(),
-        time: Timestamp::from_micros(micros),
-    })
-}
-
-/// A policy as a row.
-#[must_use]
-pub fn encode_policy(policy: &Policy) -> Vec<u8> {
-    let Policy { tenant, settings, platform, deleted } = policy;
-    let settings = settings.iter().map(ToString::to_string).collect();
-    let platform = platform.map(encode_platform).unwrap_or_default();
-    PolicyRow { tenant: tenant.to_string(), settings, platform, deleted: *deleted }.encode_to_vec()
-}
-
-/// A policy from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_policy(value: &[u8]) -> Result<Policy, String> {
-    let PolicyRow { tenant, settings, platform, deleted } = PolicyRow::decode(value).map_err(text)?;
-    let settings = settings.iter().map(|id| id.parse().map_err(text));
-    Ok(Policy {
-        tenant: tenant.parse().map_err(text)?,
-        settings: settings.collect::<Result<_, _>>()?,
-        platform: if platform.is_empty() { None } else { Some(decode_platform(&platform)?) },
-        deleted,
-    })
-}
-
-/// A platform as a row.
-#[must_use]
-pub fn encode_platform(platform: Platform) -> Vec<u8> {
-    vec![match platform {
-        Platform::Linux => 1,
-        Platform::Macos => 2,
-        Platform::Windows => 3,
-    }]
-}
-
-/// A platform from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_platform(value: &[u8]) -> Result<Platform, String> {
-    match value {
-        [1] => Ok(Platform::Linux),
-        [2] => Ok(Platform::Macos),
-        [3] => Ok(Platform::Windows),
-        other => Err(format!("{other:?} is no platform")),
-    }
-}
-
-/// An intent as a row.
-#[must_use]
-pub fn encode_intent(intent: Intent) -> Vec<u8> {
-    vec![match intent {
-        Intent::Include => 1,
-        Intent::Exclude => 2,
-    }]
-}
-
-/// An intent from its row.
-///
-/// # Errors
-/// What is wrong with the row.
-pub fn decode_intent(value: &[u8]) -> Result<Intent, String> {
-    match value {
-        [1] => Ok(Intent::Include),
-        [2] => Ok(Intent::Exclude),
-        other => Err(format!("{other:?} is no intent")),
-    }
-}
-
-/// Members as a row.
+/// Ordinals as a row.
 #[must_use]
 pub fn encode_bitmap(bitmap: &RoaringBitmap) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(bitmap.serialized_size());
@@ -200,7 +121,7 @@ pub fn encode_bitmap(bitmap: &RoaringBitmap) -> Vec<u8> {
     bytes
 }
 
-/// Members from a row or an event; no bytes are none.
+/// Ordinals from a row or an event; no bytes are none.
 ///
 /// # Errors
 /// What is wrong with the bytes.

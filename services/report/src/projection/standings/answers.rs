@@ -1,87 +1,97 @@
-//! What the view answers.
+//! What the view answers of policies and of the fleet. Devices of policies: see `export`.
 
-use muster_types::{DeviceId, PolicyId, SettingId, TenantId, Timestamp};
+mod convergence;
+mod device;
 
-use super::{Counts, Export, Standings};
-use crate::domain::device_status::CheckIn;
+pub(super) use device::{code, last_seen, why_withheld};
+use muster_types::{PolicyId, SettingId, TenantId};
+use roaring::RoaringBitmap;
+
+use super::split::ByState;
+use super::targets::Policy;
+use super::{Drifts, Standings};
+use crate::domain::device_status::SettingState;
 use crate::domain::standing::{
-    Convergence, DeviceFilter, DeviceStanding, DeviceState, FleetStanding, PolicySettings, PolicyStanding,
-    Reported,
+    DeviceState, FleetPolicy, FleetStanding, PolicySettings, PolicyStanding, SettingCounts,
 };
-use crate::wire;
 
 impl Standings {
-    pub(crate) fn latest(&self) -> Option<Timestamp> {
-        None
-    }
-
-    pub(crate) fn device(
-        &self,
-        tenant: TenantId,
-        device: DeviceId,
-        _setting: Option<&SettingId>,
-    ) -> Option<DeviceStanding> {
-        let report = self.report(tenant, device);
-        if report.is_none() && !self.knows(device) {
-            return None;
-        }
-        let reported = report.and_then(|report| {
-            let status = wire::status(&report.payload).ok()?;
-            Some(Reported { status, time: report.time, position: 0 })
-        });
-        let verdict = reported.as_ref().map_or(CheckIn::Pending, |reported| reported.status.verdict());
-        Some(DeviceStanding {
-            device,
-            host_name: String::new(),
-            reported,
-            state: state(verdict),
-            desired_etag: None,
-            desired_time: None,
-            delivered_time: None,
-            applied_time: None,
-            confirmed_time: None,
-            last_seen_time: None,
-            stale: false,
-            settings: Vec::new(),
+    /// How a policy's devices stand.
+    #[must_use]
+    pub fn policy(&self, tenant: TenantId, id: PolicyId) -> Option<PolicyStanding> {
+        let policy = self.targets.policy(tenant, id)?;
+        let targeted = self.targeted(id);
+        let states = counts(&self.split(id, policy, &targeted));
+        Some(PolicyStanding {
+            targeted: targeted.len(),
+            states,
+            stale: targeted.intersection_len(&self.devices.stale),
+            drifting: self.drifting(id, &targeted).len(),
         })
     }
 
-    pub(crate) fn policy(&self, tenant: TenantId, policy: PolicyId) -> Option<PolicyStanding> {
-        let Counts { targeted, by_verdict } = self.counts(tenant, policy)?;
-        let count = |wanted| by_verdict.iter().find(|(found, _)| state(*found) == wanted);
-        let states = DeviceState::ALL.map(|state| (state, count(state).map_or(0, |(_, devices)| *devices)));
-        Some(PolicyStanding { targeted, states, stale: 0, drifting: 0 })
-    }
-
-    pub(crate) fn policy_settings(&self, _tenant: TenantId, _policy: PolicyId) -> Option<PolicySettings> {
-        None
-    }
-
-    pub(crate) fn convergence(&self, _tenant: TenantId, _policy: PolicyId) -> Option<Convergence> {
-        None
-    }
-
-    pub(crate) fn fleet(&self, _tenant: TenantId, _policies_max: usize) -> FleetStanding {
-        FleetStanding {
-            devices: 0,
-            states: DeviceState::ALL.map(|state| (state, 0)),
-            stale: 0,
-            drifting: 0,
-            policies: Vec::new(),
+    /// The targeted devices on which something seems to work against a setting of a policy.
+    fn drifting(&self, id: PolicyId, targeted: &RoaringBitmap) -> RoaringBitmap {
+        let mut drifting = RoaringBitmap::new();
+        if self.drifts.is_empty() {
+            return drifting;
         }
+        for part in self.resolutions.parts(id) {
+            for setting in &part.treatment.in_force {
+                if let Some(marked) = self.drifts.marked(self.words.settings.of(*setting)) {
+                    drifting |= &(targeted & &part.devices) & marked;
+                }
+            }
+        }
+        drifting
     }
 
-    pub(crate) fn export(&self, _: TenantId, _: PolicyId, _: &DeviceFilter) -> Option<Export> {
-        None
+    /// How a policy's devices stand with each of its settings.
+    #[must_use]
+    pub fn policy_settings(&self, tenant: TenantId, id: PolicyId) -> Option<PolicySettings> {
+        let policy = self.targets.policy(tenant, id)?;
+        let targeted = self.targeted(id);
+        let count = |setting: &SettingId| {
+            let states = self.split_setting(id, policy, setting, &targeted);
+            let of = |state: SettingState| states[state as usize - 1].len();
+            SettingCounts { id: setting.clone(), counts: SettingState::ALL.map(|state| (state, of(state))) }
+        };
+        let settings = policy.settings.iter().map(count).collect();
+        Some(PolicySettings { targeted: targeted.len(), settings })
+    }
+
+    /// How all devices stand, with at most some policies, by name.
+    #[must_use]
+    pub fn fleet(&self, tenant: TenantId, policies_max: usize) -> FleetStanding {
+        let devices = self.devices.registered();
+        let states = DeviceState::ALL.map(|state| (state, devices.intersection_len(self.tally.state(state))));
+        let known = self.targets.policies.iter();
+        let mut policies: Vec<(&PolicyId, &Policy)> =
+            known.filter(|(_, policy)| policy.tenant == tenant && !policy.deleted).collect();
+        policies.sort_by_key(|(id, policy)| (&policy.display_name, **id));
+        policies.truncate(policies_max);
+        let standing = |(id, policy): (&PolicyId, &Policy)| {
+            let standing = self.policy(tenant, *id)?;
+            let (targeted, verdicts) = (standing.targeted, standing.verdicts());
+            Some(FleetPolicy { policy: *id, display_name: policy.display_name.clone(), targeted, verdicts })
+        };
+        FleetStanding {
+            devices: devices.len(),
+            states,
+            stale: devices.intersection_len(&self.devices.stale),
+            drifting: devices.intersection_len(&self.drifts.any()),
+            policies: policies.into_iter().filter_map(standing).collect(),
+        }
     }
 }
 
-const fn state(verdict: CheckIn) -> DeviceState {
-    match verdict {
-        CheckIn::Succeeded => DeviceState::Confirmed,
-        CheckIn::Error => DeviceState::Failed,
-        CheckIn::Conflict => DeviceState::Conflict,
-        CheckIn::Pending => DeviceState::Delivered,
-        CheckIn::NotApplicable => DeviceState::Unsupported,
+/// How many devices are in each state.
+fn counts(states: &ByState) -> [(DeviceState, u64); DeviceState::ALL.len()] {
+    DeviceState::ALL.map(|state| (state, states[super::tally::slot(state)].len()))
+}
+
+impl Drifts {
+    fn is_empty(&self) -> bool {
+        self.devices().next().is_none()
     }
 }

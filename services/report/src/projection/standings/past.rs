@@ -7,6 +7,6 @@ use super::Standings;
 impl Standings {
     /// The ordinal of a device; none before it was trusted.
     pub(crate) fn ordinal(&self, device: DeviceId) -> Option<u32> {
-        self.ordinals.get(&device).copied()
+        self.devices.ordinal(device)
     }
 }
