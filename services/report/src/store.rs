@@ -28,7 +28,8 @@ use crate::wire::text;
 
 pub use values::{
     DriftRow, DriftsRow, FactsRow, SaidRow, decode_device, decode_drifts, decode_intent, decode_platform,
-    decode_policy, decode_trusted, encode_device, encode_drifts, encode_intent, encode_platform, encode_policy, encode_trusted,
+    decode_policy, decode_trusted, encode_device, encode_drifts, encode_intent, encode_platform,
+    encode_policy, encode_trusted,
 };
 
 /// Names something by what is in it.

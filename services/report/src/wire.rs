@@ -26,19 +26,16 @@ pub mod kind {
     pub const DEVICE_WENT_STALE: &str = "muster.report.v1.DeviceWentStale";
     /// A stale device was heard of again.
     pub const DEVICE_RETURNED: &str = "muster.report.v1.DeviceReturned";
-<<<<<<< HEAD
     /// When devices count as stale or drifting was changed.
     pub const REPORT_SETTINGS_CHANGED: &str = "muster.report.v1.ReportSettingsChanged";
     /// Devices checked in.
     pub const DEVICES_SEEN: &str = "muster.policy.v1.DevicesSeen";
-=======
     /// What devices should have changed.
     pub const EFFECTIVE_POLICIES_CHANGED: &str = "muster.policy.v1.EffectivePoliciesChanged";
     /// Policies went out to devices.
     pub const POLICIES_DELIVERED: &str = "muster.policy.v1.PoliciesDelivered";
     /// What a device says of itself changed.
     pub const DEVICE_FACTS_CHANGED: &str = "muster.enroll.v1.DeviceFactsChanged";
->>>>>>> dde1784 (Fold what devices should have, were sent and said into one view, each thing once)
     /// A device is trusted.
     pub const TRUST_ESTABLISHED: &str = "muster.identity.v1.TrustEstablished";
     /// A device is no longer registered.

@@ -303,7 +303,7 @@ impl Standings {
             silent,
             resolution.settings.len(),
             resolution.withheld.len(),
-            outcomes.chain(withheld),
+            &outcomes.chain(withheld),
         );
         Judgement { class, silent, state, exceptions }
     }

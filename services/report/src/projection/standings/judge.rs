@@ -211,7 +211,7 @@ pub(super) fn state(
     silent: bool,
     in_force: usize,
     withheld: usize,
-    outcomes: impl Iterator<Item = Outcome> + Clone,
+    outcomes: &(impl Iterator<Item = Outcome> + Clone),
 ) -> DeviceState {
     if matches!(class, Class::Unknown | Class::Idle | Class::Refused) {
         return class.pending();

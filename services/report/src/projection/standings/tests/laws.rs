@@ -101,13 +101,11 @@ fn happened() -> impl Strategy<Value = Happened> {
 fn history(max: usize) -> impl Strategy<Value = Vec<Happened>> {
     proptest::collection::vec(happened(), 0..max).prop_map(|mut history| {
         let mut created = BTreeSet::new();
-        history.retain(|happened| match happened {
-            Happened::Created { policy, .. } => {
+        history.retain(|happened| {
+            if let Happened::Created { policy, .. } = happened {
                 created.insert(*policy);
-                true
             }
-            Happened::Revised { policy, .. } => created.contains(policy),
-            _ => true,
+            !matches!(happened, Happened::Revised { policy, .. } if !created.contains(policy))
         });
         history
     })

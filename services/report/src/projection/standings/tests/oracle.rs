@@ -48,10 +48,10 @@ impl Oracle {
                 members.retain(|ordinal| !removed.contains(ordinal));
             }
             Happened::Created { policy, settings } => {
-                drop(self.policies.insert(policy, (1, settings, false)))
+                drop(self.policies.insert(policy, (1, settings, false)));
             }
             Happened::Revised { policy, settings } => {
-                drop(self.policies.insert(policy, (2, settings, false)))
+                drop(self.policies.insert(policy, (2, settings, false)));
             }
             Happened::Deleted(policy) => self.set_deleted(policy, true),
             Happened::Undeleted(policy) => self.set_deleted(policy, false),
@@ -63,7 +63,7 @@ impl Oracle {
                 self.desired.extend(devices.into_iter().map(|device| (device, Some(resolution.clone()))));
             }
             Happened::Nothing(devices) => {
-                self.desired.extend(devices.into_iter().map(|device| (device, None)))
+                self.desired.extend(devices.into_iter().map(|device| (device, None)));
             }
             Happened::Delivered { devices, etag, step } => {
                 self.delivered.extend(devices.into_iter().map(|device| (device, (etag, step, n))));
@@ -144,7 +144,12 @@ impl Oracle {
                 WithheldReason::TamperProtected => {
                     (SettingState::TamperProtected, DeviceState::TamperProtected)
                 }
-                _ => (SettingState::NotApplicable, DeviceState::Unsupported),
+                WithheldReason::Unspecified
+                | WithheldReason::Platform
+                | WithheldReason::Channel
+                | WithheldReason::DomainController
+                | WithheldReason::AgentVersion
+                | WithheldReason::Rules => (SettingState::NotApplicable, DeviceState::Unsupported),
             };
         }
         let wanted = told.in_force.iter().find(|(id, ..)| *id == setting).map(|(_, value, _)| *value);
