@@ -171,7 +171,7 @@ impl Export {
     }
 
     fn text(&self, at: u32) -> &str {
-        if at == NONE { "" } else { held(&self.texts, at) }
+        if at == NONE { "" } else { held::<Arc<str>>(&self.texts, at) }
     }
 
     /// The code of the first setting that makes the state what it is, or of the refusal.
