@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -34,22 +35,43 @@ pub(crate) struct Deployment {
     ports: BTreeMap<&'static str, Port>,
     processes: BTreeMap<&'static str, Process>,
     nats: Option<NatsServer>,
+    /// Where the services find the log.
+    nats_url: String,
     /// Runs what the nats-server's owner does in the background.
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Deployment {
     pub(crate) fn start(shape: Shape) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let nats = (shape == Shape::FourProcesses)
+            .then(|| runtime.block_on(NatsServer::start(Sync::Always)).unwrap());
+        let url = nats.as_ref().map_or_else(String::new, NatsServer::url);
+        Self::start_on(shape, runtime, nats, url)
+    }
+
+    /// Four processes that are a user of a nats-server with further configuration.
+    pub(crate) fn start_as(user: &str, password: &str, nats_config: &str) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let nats = runtime.block_on(NatsServer::start_with(Sync::Always, nats_config)).unwrap();
+        let url = nats.url_of(user, password);
+        Self::start_on(Shape::FourProcesses, runtime, Some(nats), url)
+    }
+
+    fn start_on(
+        shape: Shape,
+        runtime: tokio::runtime::Runtime,
+        nats: Option<NatsServer>,
+        nats_url: String,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let names: &[&str] = match shape {
             Shape::OneProcess => &["serve"],
             Shape::FourProcesses => &SERVICES,
         };
         let ports = names.iter().map(|name| (*name, Port::free().unwrap())).collect();
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let nats = (shape == Shape::FourProcesses)
-            .then(|| runtime.block_on(NatsServer::start(Sync::Always)).unwrap());
-        let mut deployment = Self { dir, shape, ports, processes: BTreeMap::new(), nats, _runtime: runtime };
+        let processes = BTreeMap::new();
+        let mut deployment = Self { dir, shape, ports, processes, nats, nats_url, _runtime: runtime };
         if shape == Shape::FourProcesses {
             let pki = deployment.pki();
             succeed(muster().args(["pki", "init", "--dir"]).arg(pki));
@@ -66,7 +88,13 @@ impl Deployment {
         self.ports.keys().copied().collect()
     }
 
-    fn pki(&self) -> PathBuf {
+    /// Where a user of the nats-server connects.
+    pub(crate) fn nats_url_of(&self, user: &str, password: &str) -> String {
+        self.nats.as_ref().unwrap().url_of(user, password)
+    }
+
+    /// The folder with the authority and the admin token.
+    pub(crate) fn pki(&self) -> PathBuf {
         match self.shape {
             Shape::OneProcess => self.data_dir("serve").join("pki"),
             Shape::FourProcesses => self.dir.path().join("pki"),
@@ -114,7 +142,7 @@ impl Deployment {
         ]);
         command.arg("--data-dir").arg(self.data_dir(name)).arg("--pki-dir").arg(self.pki());
         if let Some(nats) = &self.nats {
-            command.args(["--log", &nats.url(), "--nats-monitors", &nats.monitor_url()]);
+            command.args(["--log", &self.nats_url, "--nats-monitors", &nats.monitor_url()]);
         }
         if (self.shape, name) == (Shape::FourProcesses, "enroll") {
             command.args(["--identity-url", &self.url("identity")]);
@@ -185,7 +213,11 @@ impl Deployment {
         process.end_by("TERM")
     }
 
+<<<<<<< HEAD
     /// A command of the program, to this deployment, that prints JSON.
+=======
+    /// A command as it is typed, with where the server is.
+>>>>>>> 7536af2 (Show consumers of events and clients that work, each run by a test)
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = muster();
         command.args(args).args(["--endpoint", &self.endpoint(), "-o", "json"]);
@@ -322,13 +354,29 @@ impl Agent {
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
+    /// Whether those that it started end with it.
+    group: bool,
 }
 
 impl Process {
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).unwrap();
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Self { child: command.spawn().unwrap(), log: log.to_owned() }
+        Self { child: command.spawn().unwrap(), log: log.to_owned(), group: false }
+    }
+
+    /// The same for one that starts others, such as a shell: they end together.
+    pub(crate) fn start_group(mut command: Command, log: &Path) -> Self {
+        command.process_group(0);
+        let mut process = Self::start(command, log);
+        process.group = true;
+        process
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Fails with what the process said when it has ended.
@@ -347,6 +395,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.group {
+            let group = format!("-{}", self.child.id());
+            drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }

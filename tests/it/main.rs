@@ -6,6 +6,7 @@ mod authoring;
 mod deployment;
 mod dynamic_groups;
 mod events;
+mod examples;
 mod lifecycle;
 mod policy_files;
 mod quickstart;

