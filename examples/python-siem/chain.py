@@ -49,7 +49,7 @@ class Chain:
         version, hash = self.heads.get((event["tenant"], event["subject"]), first)
         where = {"subject": event["subject"], "position": event["position"], "event": event["id"]}
         if event["version"] != version + 1:
-            yield {"gap": f"version {event['sequence']} follows {version}"} | where
+            yield {"gap": f"version {event['version']} follows {version}"} | where
         elif hash not in (None, event["prevhash"]):
             yield {"gap": f"prevhash is not the hash of version {version}"} | where
         if payload is not None and event["subject"].split("/")[0] in AGGREGATES:

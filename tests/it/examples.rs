@@ -61,7 +61,10 @@ fn make_events(deployment: &Deployment, stop: &AtomicBool) {
         }
         let group = format!("Group {round}");
         deployment.muster(&["group", "create", &group, "--rule", "device.objectId -ne null"]);
-        deployment.muster(&["group", "edit-rule", &group, "--rule", "device.deviceOSType -eq \"Linux\""]);
+        for platform in ["Linux", "Windows"] {
+            let rule = format!("device.deviceOSType -eq \"{platform}\"");
+            deployment.muster(&["group", "edit-rule", &group, "--rule", &rule]);
+        }
         let token = deployment.muster(&["token", "create", "--uses", "1"]);
         deployment.muster(&["token", "revoke", token["id"].as_str().unwrap()]);
     }
