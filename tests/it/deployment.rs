@@ -213,11 +213,7 @@ impl Deployment {
         process.end_by("TERM")
     }
 
-<<<<<<< HEAD
     /// A command of the program, to this deployment, that prints JSON.
-=======
-    /// A command as it is typed, with where the server is.
->>>>>>> 7536af2 (Show consumers of events and clients that work, each run by a test)
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = muster();
         command.args(args).args(["--endpoint", &self.endpoint(), "-o", "json"]);

@@ -72,19 +72,11 @@ fn make_events(deployment: &Deployment, stop: &AtomicBool) {
 
 /// Ids of all events there are, sorted.
 fn logged(deployment: &Deployment) -> Vec<String> {
-    let told = succeed(&mut deployment.command(&["events", "tail", "--no-follow"]));
-    let told = serde_json::Deserializer::from_slice(&told.stdout).into_iter::<Value>();
-    let events = told.flat_map(|value| match value.unwrap() {
-        Value::Object(mut list) if list.contains_key("events") => {
-            list.remove("events").unwrap().as_array().unwrap().clone()
-        }
-        event => vec![event],
-    });
-    let mut ids: Vec<_> = events.map(|event| id(&event)).collect();
+    let mut ids: Vec<_> = deployment.lines(&["events", "tail", "--no-follow"]).iter().map(id).collect();
     ids.sort();
     ids
 }
 
 fn id(event: &Value) -> String {
-    event["id"].as_str().or(event["event_id"].as_str()).unwrap().to_owned()
+    event["id"].as_str().unwrap().to_owned()
 }
