@@ -27,7 +27,7 @@ pub use self::clock::{SKEW_MAX, Skew};
 
 use self::backoff::Jitter;
 use self::message::{
-    Action, ApplyState, Document, Enrolled, Input, Offboarding, Reply, Standing, Status, Work,
+    Action, ApplyState, Corrections, Document, Enrolled, Input, Offboarding, Reply, Standing, Status, Work,
 };
 use self::trust::Proof;
 use self::wish::{Hint, Wish};
@@ -54,6 +54,8 @@ pub struct Memory {
     pub applied: Option<(Digest, u64, Timestamp)>,
     /// How far the device's clock is from the service's, as far as is known.
     pub skew: Skew,
+    /// How often settings were put back.
+    pub corrections: Corrections,
 }
 
 /// The state machine. [`Core::handle`] is its only door.
@@ -66,6 +68,7 @@ pub struct Core {
     standing: Standing,
     last_good: Option<Arc<Document>>,
     applied: Option<(Digest, u64, Timestamp)>,
+    corrections: Corrections,
     received: Option<Digest>,
     apply_state: ApplyState,
     order_refused: Option<ErrorCode>,
@@ -105,7 +108,7 @@ impl Core {
     /// fleet. Nothing happens before the first [`Input::Tick`].
     #[must_use]
     pub fn new(memory: Memory, can_onboard: bool, seed: u64, now: Timestamp) -> Self {
-        let Memory { enrolled, next, standing, last_good, applied, skew } = memory;
+        let Memory { enrolled, next, standing, last_good, applied, skew, corrections } = memory;
         let last_good = last_good.map(Arc::new);
         let enforces = last_good.is_some() && matches!(standing, Standing::Enforcing | Standing::Quarantined);
         let mut core = Self {
@@ -118,6 +121,7 @@ impl Core {
             apply_state: if enforces { ApplyState::Applying } else { ApplyState::None },
             last_good,
             applied,
+            corrections,
             order_refused: None,
             status: Arc::default(),
             reporting: None,
@@ -185,6 +189,12 @@ impl Core {
     #[must_use]
     pub const fn applied(&self) -> Option<(Digest, u64, Timestamp)> {
         self.applied
+    }
+
+    /// How often settings were put back.
+    #[must_use]
+    pub const fn corrections(&self) -> &Corrections {
+        &self.corrections
     }
 
     /// Where the device stands with the policy last received.

@@ -90,8 +90,9 @@ pub fn enforce(engines: &mut [Box<dyn Engine>], settings: &[(SettingId, SettingV
 }
 
 fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue>) -> Vec<Outcome> {
-    let planned = engine.plan(&desired).and_then(|plan| engine.apply(&plan).map(|()| plan.refused));
     let ids: Vec<_> = desired.keys().cloned().collect();
+    let found = engine.read_back(&ids);
+    let planned = engine.plan(&desired).and_then(|plan| engine.apply(&plan).map(|()| plan.refused));
     let mut observed = engine.read_back(&ids);
     let locked = engine.tamper_protected();
     let failure_of = |id: &SettingId| match &planned {
@@ -106,6 +107,11 @@ fn enforce_by(engine: &mut dyn Engine, desired: BTreeMap<SettingId, SettingValue
             verdict(id, desired, observed, failure)
         })
         .map(|outcome| if locked && is_guarded(&outcome) { kept_by_the_lock(outcome) } else { outcome })
+        .map(|outcome| {
+            let stood = found.get(&outcome.id).is_some_and(|found| *found == Ok(outcome.desired.clone()));
+            let changed = outcome.state == SettingState::Succeeded && !stood;
+            Outcome { corrections: changed.into(), ..outcome }
+        })
         .collect()
 }
 
@@ -190,10 +196,12 @@ fn verdict(
             state: SettingState::Succeeded,
             reason: None,
             message: String::new(),
+            corrections: 0,
         },
         Some(Failure { code, message }) => {
             let desired = Some(desired);
-            Outcome { id, desired, observed, state: SettingState::Error, reason: Some(code), message }
+            let (state, reason) = (SettingState::Error, Some(code));
+            Outcome { id, desired, observed, state, reason, message, corrections: 0 }
         }
     }
 }
@@ -207,5 +215,6 @@ fn no_engine(id: SettingId, desired: SettingValue) -> Outcome {
         state: SettingState::NotApplicable,
         reason: Some(ErrorCode::EngineMissing),
         message,
+        corrections: 0,
     }
 }

@@ -113,6 +113,7 @@ impl Shell {
                 .as_ref()
                 .and_then(|(etag, version, at)| Some((wire::digest(etag)?, *version, *at))),
             skew: progress.skew,
+            corrections: progress.corrections.clone(),
         };
         let (seed, _) = uuid::Uuid::new_v4().as_u64_pair();
         let core = Core::new(memory, config.token.is_some(), seed, SystemClock.now());
@@ -223,8 +224,10 @@ impl Shell {
         let newly_applied = self.core.applied() != applied;
         self.show(newly_applied);
         let renews_at = self.core.renews_at();
-        if !self.retired && (newly_applied || self.progress.renews_at != renews_at) {
+        let corrected = self.progress.corrections != *self.core.corrections();
+        if !self.retired && (newly_applied || corrected || self.progress.renews_at != renews_at) {
             self.progress.applied = calls::kept(self.core.applied());
+            self.progress.corrections.clone_from(self.core.corrections());
             self.progress.renews_at = renews_at;
             self.keep_progress()?;
         }

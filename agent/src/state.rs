@@ -28,7 +28,7 @@ use muster_types::{DeviceId, Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::core::Skew;
-use crate::core::message::{Authority, Standing};
+use crate::core::message::{Authority, Corrections, Standing};
 use crate::error::Error;
 use crate::replace;
 use crate::troubles::Troubles;
@@ -64,6 +64,9 @@ pub struct Progress {
     /// How far the device's clock was from the service's at the last check-in.
     #[serde(default)]
     pub skew: Skew,
+    /// How often settings were put back since the policy in force was applied for the first time.
+    #[serde(default)]
+    pub corrections: Corrections,
 }
 
 /// That the device has left.

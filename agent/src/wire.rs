@@ -94,7 +94,7 @@ pub fn status(status: &Status) -> report::DeviceStatus {
 }
 
 fn setting_status(outcome: &Outcome) -> report::SettingStatus {
-    let Outcome { id, desired, observed, state, reason, message } = outcome;
+    let Outcome { id, desired, observed, state, reason, message, corrections } = outcome;
     let state = match state {
         SettingState::Succeeded => report::SettingState::Succeeded,
         SettingState::Error => report::SettingState::Error,
@@ -110,7 +110,7 @@ fn setting_status(outcome: &Outcome) -> report::SettingStatus {
         state: state.into(),
         reason: reason.map(|code| code.to_string()).unwrap_or_default(),
         message: cut(message),
-        corrections: 0,
+        corrections: *corrections,
     }
 }
 

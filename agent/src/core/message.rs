@@ -1,5 +1,6 @@
 //! What goes into the core and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,6 +136,18 @@ pub struct Outcome {
     pub reason: Option<ErrorCode>,
     /// The same for people; empty when succeeded.
     pub message: String,
+    /// How often another value stood there and was put back: what an engine did just now, or what a status says of all since
+    /// the policy in force was applied for the first time.
+    pub corrections: u32,
+}
+
+/// How often settings were put back since a policy was applied for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Corrections {
+    /// Etag of that policy; none before the first.
+    pub etag: Option<Digest>,
+    /// Settings that were put back, and how often.
+    pub counts: BTreeMap<SettingId, u32>,
 }
 
 impl Outcome {

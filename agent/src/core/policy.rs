@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use muster_envelope::Expected;
 use muster_errors::ErrorCode;
-use muster_types::Timestamp;
+use muster_types::{Digest, Timestamp};
 
 use super::Core;
 use super::clock::SKEW_MAX;
-use super::message::{ApplyState, Document, Outcome, Refusal, Status};
+use super::message::{ApplyState, Corrections, Document, Outcome, Refusal, Status};
 use super::wish::Wish;
 
 impl Core {
@@ -57,6 +57,10 @@ impl Core {
             self.apply_state = self.state_in_force();
             self.tell_refusal(now, None);
         }
+        if self.apply_state == ApplyState::Applied {
+            // Somebody may have changed it since: what is in force is read back, and put back.
+            self.apply.by(now);
+        }
     }
 
     fn refused(&mut self, now: Timestamp, refusal: &Refusal) {
@@ -83,6 +87,7 @@ impl Core {
 
     pub(super) fn policy_applied(&mut self, now: Timestamp, outcomes: Vec<Outcome>) {
         let Some(policy) = self.last_good.clone() else { return };
+        let outcomes = self.count_corrections(policy.etag, outcomes);
         let failed = outcomes.iter().find(|outcome| outcome.failed());
         let in_force_since = match self.applied {
             Some((etag, version, since)) if (etag, version) == (policy.etag, policy.version) => since,
@@ -115,6 +120,25 @@ impl Core {
         self.report_if_news(now);
     }
 
+    /// What is put back of a policy that was in force before is a correction; what a new policy changes is none.
+    fn count_corrections(&mut self, etag: Digest, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        let begins = self.corrections.etag != Some(etag);
+        if begins {
+            let in_force = !outcomes.iter().any(Outcome::failed);
+            self.corrections = Corrections { etag: in_force.then_some(etag), ..Corrections::default() };
+        }
+        let counts = &mut self.corrections.counts;
+        let count = |outcome: Outcome| {
+            if outcome.corrections > 0 && !begins {
+                let count = counts.entry(outcome.id.clone()).or_default();
+                *count = count.saturating_add(outcome.corrections);
+            }
+            let corrections = counts.get(&outcome.id).copied().unwrap_or_default();
+            Outcome { corrections, ..outcome }
+        };
+        outcomes.into_iter().map(count).collect()
+    }
+
     pub(super) fn report_if_news(&mut self, now: Timestamp) {
         let known = self.reported.as_ref().is_some_and(|reported| self.status.says_the_same(reported));
         if known {
@@ -134,6 +158,7 @@ impl Core {
     /// Nothing is in force; what was the last good policy stays known, for its version must not be undercut.
     pub(super) fn nothing_in_force(&mut self) {
         self.applied = None;
+        self.corrections = Corrections::default();
         self.received = None;
         self.apply = Wish::default();
         self.apply_state = ApplyState::None;

@@ -66,14 +66,76 @@ fn answer() -> Reply {
     }
 }
 
-/// Gives an input; surveys that follow find nothing new.
+/// Gives an input; surveys that follow find nothing new, and what is in force stands as it should.
 fn give(core: &mut Core, now: Timestamp, input: Input) -> Vec<Action> {
+    let nothing_new = matches!(&input, Input::CheckedIn(Reply { policy: None, .. }));
     let mut actions = core.handle(now, input);
+    if nothing_new
+        && let Some(at) = actions.iter().position(|action| matches!(action, Action::Apply { .. }))
+        && let Action::Apply { policy, .. } = actions.remove(at)
+    {
+        actions.extend(core.handle(now, outcomes(&policy, SettingState::Succeeded)));
+    }
     while let Some(survey) = actions.iter().position(|action| *action == Action::Survey) {
         actions.remove(survey);
         actions.extend(core.handle(now, Input::Surveyed { news: false }));
     }
     actions
+}
+
+/// The policy is in force, and so many of its settings had to be put back.
+fn put_back(policy: &Document) -> Input {
+    let Input::Applied(outcomes) = outcomes(policy, SettingState::Succeeded) else {
+        panic!("these are outcomes");
+    };
+    Input::Applied(outcomes.into_iter().map(|outcome| Outcome { corrections: 1, ..outcome }).collect())
+}
+
+#[test]
+fn what_is_in_force_is_put_back_with_each_check_in_and_only_that_is_counted_and_told() {
+    let (mut core, policy) = in_force();
+    let mut now = NOW;
+    let mut corrections = Vec::new();
+    for changed in [false, true, true, false] {
+        now = now.plus(NEXT);
+        give(&mut core, now, Input::Tick);
+        let actions = work(core.handle(now, reply(None)));
+        assert!(matches!(actions[..], [Action::Apply { .. }]), "{actions:?}");
+        let found = if changed { put_back(&policy) } else { outcomes(&policy, SettingState::Succeeded) };
+        let actions = give(&mut core, now, found);
+        corrections.push(report(&actions).map(|status| status.settings[0].corrections));
+        give(&mut core, now, Input::Reported);
+    }
+    assert_eq!(corrections, [None, Some(1), Some(2), None]);
+    let memory = Memory {
+        enrolled: Some(enrolled()),
+        last_good: Some(policy.clone()),
+        applied: core.applied(),
+        corrections: core.corrections().clone(),
+        ..Memory::default()
+    };
+    let mut restarted = Core::new(memory, false, 1, now);
+    give(&mut restarted, now, Input::Tick);
+    give(&mut restarted, now, put_back(&policy));
+    assert_eq!(restarted.corrections().counts.values().copied().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn a_new_policy_corrects_nothing_and_begins_to_count_anew() {
+    let (mut core, policy_before) = in_force();
+    let now = NOW.plus(NEXT);
+    give(&mut core, now, Input::Tick);
+    core.handle(now, reply(None));
+    give(&mut core, now, put_back(&policy_before));
+    give(&mut core, now, Input::Reported);
+    assert_eq!(core.corrections().counts.len(), 1);
+    let next = policy(4, 9);
+    let now = now.plus(NEXT);
+    give(&mut core, now, Input::Tick);
+    core.handle(now, reply(Some(next.clone())));
+    let actions = give(&mut core, now, put_back(&next));
+    assert_eq!(report(&actions).unwrap().settings[0].corrections, 0);
+    assert!(core.corrections().counts.is_empty());
 }
 
 fn outcomes(policy: &Document, state: SettingState) -> Input {
@@ -84,6 +146,7 @@ fn outcomes(policy: &Document, state: SettingState) -> Input {
         state,
         reason: (state == SettingState::Error).then_some(ErrorCode::ApplyFailed),
         message: String::new(),
+        corrections: 0,
     };
     Input::Applied(policy.settings.iter().map(of).collect())
 }

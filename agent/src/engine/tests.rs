@@ -83,6 +83,7 @@ fn what_is_withheld_is_reported_beside_what_is_in_force() {
         state,
         reason: None,
         message: String::new(),
+        corrections: 0,
     };
     let in_force = vec![
         outcome("p/b", SettingState::Succeeded),

@@ -31,7 +31,8 @@ fn in_part(outcome: &mut Outcome, reason: WithheldReason) {
 
 fn whole(id: SettingId, reason: WithheldReason) -> Outcome {
     let (state, code, message) = verdict(reason);
-    Outcome { id, desired: None, observed: None, state, reason: Some(code), message: message.to_owned() }
+    let (reason, message) = (Some(code), message.to_owned());
+    Outcome { id, desired: None, observed: None, state, reason, message, corrections: 0 }
 }
 
 fn verdict(reason: WithheldReason) -> (SettingState, ErrorCode, &'static str) {

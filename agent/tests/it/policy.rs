@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_agent::{Agent, Snapshot};
 use muster_pki::LocalTrust;
 use muster_pki::local::RotationStep;
-use muster_types::{Clock as _, SystemClock, WithheldReason};
+use muster_types::{Clock as _, SettingValue, SystemClock, WithheldReason};
 use tokio::task::JoinSet;
 
 use crate::server::{Server, config, reaches, reported, serve, soon};
@@ -154,5 +154,74 @@ async fn a_machine_restored_from_a_snapshot_catches_up() {
     let mut sessions: Vec<_> = script.check_ins.iter().map(|(request, _)| &request.session_id).collect();
     sessions.dedup();
     assert_eq!(sessions.len(), 3, "each run has its own session");
+    tasks.abort_all();
+}
+
+/// What the last report says of the one setting: its value, and how often it was put back.
+fn last_said(server: &Server) -> (Option<SettingValue>, u32) {
+    let script = server.script();
+    let setting = &script.reports.last().unwrap().settings[0];
+    let observed = setting.observed.clone().map(|value| value.try_into().unwrap());
+    (observed, setting.corrections)
+}
+
+#[tokio::test]
+async fn what_is_changed_by_hand_is_put_back_at_the_next_check_in_counted_and_reported() {
+    let mut tasks = JoinSet::new();
+    let (server, dir) = serve(&mut tasks).await;
+    let once = async |token| {
+        let agent = Agent::new(config(&server, &dir, token)).unwrap();
+        soon(agent.once(std::future::pending())).await.unwrap();
+    };
+    let file = dir.path().join("root/etc/opt/microsoft/mdatp/managed/mdatp_managed.json");
+    let edit = |by: &str| {
+        let content = std::fs::read_to_string(&file).unwrap();
+        let value = SettingValue::Integer(*server.threads.borrow());
+        let before = format!(r#""maximumOnDemandScanThreads": {value}"#);
+        assert!(content.contains(&before), "{content}");
+        std::fs::write(&file, content.replace(&before, by)).unwrap();
+    };
+    let is = |value, corrections| (Some(SettingValue::Integer(value)), corrections);
+    once(Some("good")).await;
+    assert_eq!(last_said(&server), is(2, 0), "a first policy corrects nothing");
+    edit(r#""maximumOnDemandScanThreads": 7"#);
+    once(None).await;
+    assert_eq!(last_said(&server), is(2, 1));
+    assert!(crate::server::managed(&dir).contains(r#""maximumOnDemandScanThreads": 2"#));
+    let reports = server.script().reports.len();
+    once(None).await;
+    assert_eq!(server.script().reports.len(), reports + 1, "a run begins with a report");
+    assert_eq!(last_said(&server), is(2, 1), "it is kept across restarts");
+    edit(r#""maximumOnDemandScanThreads": "many""#);
+    once(None).await;
+    assert_eq!(last_said(&server), is(2, 2));
+    std::fs::remove_file(&file).unwrap();
+    once(None).await;
+    assert_eq!(last_said(&server), is(2, 3));
+    server.poke();
+    once(None).await;
+    assert_eq!(last_said(&server), is(3, 0), "a new policy is an intentional change");
+    tasks.abort_all();
+}
+
+#[tokio::test]
+async fn an_agent_that_stays_puts_back_what_was_changed_when_it_checks_in_and_is_answered_nothing_new() {
+    let mut tasks = JoinSet::new();
+    let (server, dir) = serve(&mut tasks).await;
+    let mut seen = run(&mut tasks, &server, &dir).await;
+    let file = dir.path().join("root/etc/opt/microsoft/mdatp/managed/mdatp_managed.json");
+    std::fs::write(&file, "{}").unwrap();
+    // A hint without a new policy.
+    server.threads.send_modify(|_| {});
+    let corrected = |seen: &Snapshot| seen.last_report.first().is_some_and(|one| one.corrections == 1);
+    reaches(&mut seen, corrected).await;
+    assert!(crate::server::managed(&dir).contains(r#""maximumOnDemandScanThreads": 2"#));
+    let reports = server.script().reports.len();
+    let check_ins = server.script().check_ins.len();
+    server.threads.send_modify(|_| {});
+    server.poke();
+    reaches(&mut seen, |seen| reported(seen, 3)).await;
+    assert!(server.script().check_ins.len() > check_ins);
+    assert_eq!(server.script().reports.len(), reports + 1, "what stands as it should is not reported again");
     tasks.abort_all();
 }

@@ -68,6 +68,7 @@ pub(crate) struct Script {
     pub(crate) check_ins: Vec<(policy::CheckInRequest, Vec<u8>)>,
     pub(crate) renewals: Vec<identity::RenewCertificateRequest>,
     pub(crate) confirmations: Vec<enroll::ConfirmOffboardingRequest>,
+    pub(crate) reports: Vec<report::DeviceStatus>,
 }
 
 #[derive(Clone)]
@@ -368,6 +369,7 @@ impl report_server::DeviceReportService for Server {
         request: Request<report::ReportStatusRequest>,
     ) -> Result<Response<report::ReportStatusResponse>, Status> {
         self.caller(&request)?;
+        self.script().reports.extend(request.into_inner().status);
         Ok(Response::new(report::ReportStatusResponse { report_digest: vec![2; 32] }))
     }
 }
