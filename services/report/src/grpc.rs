@@ -1,5 +1,6 @@
 //! The gRPC services: decode, one call, encode.
 
+mod bounded;
 mod convert;
 mod export;
 mod page;
@@ -25,6 +26,7 @@ use crate::error::status;
 use crate::metrics::ReportMetrics;
 use crate::projection::Sightings;
 use crate::queries::{Past, Queries};
+use bounded::Bounded;
 use export::Messages;
 pub use export::{EXPORTS_MAX, Exports};
 
@@ -57,7 +59,7 @@ impl Grpc {
         let this = Arc::new(self);
         let devices = DeviceReportServiceServer::from_arc(this.clone())
             .max_decoding_message_size(DEVICE_REQUEST_BYTES_MAX);
-        Routes::new(devices).add_service(ReportServiceServer::from_arc(this))
+        Routes::new(Bounded(devices)).add_service(ReportServiceServer::from_arc(this))
     }
 
     /// Waits until the view shows what the caller wants to see.

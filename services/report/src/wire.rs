@@ -8,11 +8,11 @@ use muster_eventlog::{Envelope, EventType};
 use muster_proto::convert::{Malformed, moment, timestamp};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::report::v1 as pb;
-use muster_types::setting::InvalidSettingId;
+use muster_types::setting::{InvalidSettingId, SETTING_ID_BYTES_MAX};
 use muster_types::{Aggregate, Digest, RequestId, SettingValue, Timestamp};
 
 use crate::domain::Origin;
-use crate::domain::device_status::{DeviceStatus, Event, SettingState, SettingStatus, Status};
+use crate::domain::device_status::{DeviceStatus, Event, SETTINGS_MAX, SettingState, SettingStatus, Status};
 
 pub use report_settings::{from_report_values, to_report_values};
 
@@ -175,6 +175,11 @@ impl TryFrom<pb::DeviceStatus> for Status {
 
     fn try_from(status: pb::DeviceStatus) -> Result<Self, Malformed> {
         let pb::DeviceStatus { policy_etag, policy_version, apply_time, settings, refused_reason } = status;
+        // Before anything is made of them.
+        if settings.len() > SETTINGS_MAX {
+            let problem = format!("at most {SETTINGS_MAX}, found {}", settings.len());
+            return Err(Malformed::new("settings", problem));
+        }
         let settings = settings.into_iter().enumerate().map(|(index, setting)| {
             setting.try_into().map_err(|malformed: Malformed| malformed.within(&format!("settings[{index}]")))
         });
@@ -194,7 +199,10 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
     fn try_from(setting: pb::SettingStatus) -> Result<Self, Malformed> {
         let state = match setting.state() {
             pb::SettingState::Unspecified => {
-                return Err(Malformed::new("state", "must be one of the states"));
+                let (id, state) = (id_text(&setting.id), setting.state);
+                let problem =
+                    format!("must be one of the states that this service knows, is {state} for {id:?}");
+                return Err(Malformed::new("state", problem));
             }
             pb::SettingState::Succeeded => SettingState::Succeeded,
             pb::SettingState::Error => SettingState::Error,
@@ -213,6 +221,11 @@ impl TryFrom<pb::SettingStatus> for SettingStatus {
         let (desired, observed) = (value("desired", desired)?, value("observed", observed)?);
         Ok(Self { id, desired, observed, state, reason, message, corrections })
     }
+}
+
+/// An id as it may be shown, whatever stands there.
+fn id_text(id: &str) -> &str {
+    &id[..id.floor_char_boundary(SETTING_ID_BYTES_MAX)]
 }
 
 fn digest(policy_etag: Vec<u8>) -> Result<Digest, Malformed> {

@@ -22,16 +22,16 @@ use muster_runtime::{Caller, Metrics, TaskGroup};
 use muster_types::{Aggregate, DeviceId, FixedClock, ResourceName, StreamId, TenantId, Timestamp, Version};
 use tonic::{Request, Response, Status};
 
-const TENANT: TenantId = TenantId::DEFAULT;
+pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
 
-struct Service {
-    grpc: Grpc,
-    log: SharedLog,
+pub(crate) struct Service {
+    pub(crate) grpc: Grpc,
+    pub(crate) log: SharedLog,
     tasks: TaskGroup,
 }
 
 impl Service {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let log: SharedLog = Arc::new(MemoryLog::default());
         let tasks = TaskGroup::new();
         let stopping = tasks.stopping().clone();
@@ -56,7 +56,10 @@ impl Service {
         Self { grpc, log, tasks }
     }
 
-    async fn report(&self, status: pb::DeviceStatus) -> Result<Response<pb::ReportStatusResponse>, Status> {
+    pub(crate) async fn report(
+        &self,
+        status: pb::DeviceStatus,
+    ) -> Result<Response<pb::ReportStatusResponse>, Status> {
         let mut request = Request::new(pb::ReportStatusRequest { status: Some(status) });
         request.extensions_mut().insert(Caller::Device { tenant: TENANT, device: device() });
         self.grpc.report_status(request).await
@@ -69,17 +72,17 @@ impl Drop for Service {
     }
 }
 
-fn device() -> DeviceId {
+pub(crate) fn device() -> DeviceId {
     "0190f2c4-7d5e-7cc1-8a54-6b1f0c2d3e4f".parse().unwrap()
 }
 
-fn as_admin<T>(message: T) -> Request<T> {
+pub(crate) fn as_admin<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.extensions_mut().insert(Caller::Admin { name: "admin".into() });
     request
 }
 
-fn status(state: pb::SettingState) -> pb::DeviceStatus {
+pub(crate) fn status(state: pb::SettingState) -> pb::DeviceStatus {
     let setting = pb::SettingStatus {
         id: "linux-antivirus/enforcement_level".to_owned(),
         state: state.into(),
