@@ -48,14 +48,16 @@ fn text(report: &Value) -> String {
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     let devices = number(&report["devices"]);
     let head = format!(
-        "{} devices, {} stale, {} drifting; latest event {} (at {})\n",
+        "{} devices, {} stale, {} drifting; latest event {} (at {})",
         words::grouped(devices),
         words::grouped(number(&report["stale"])),
         words::grouped(number(&report["drifting"])),
         ago(report, "/time"),
         report["position"].as_str().unwrap_or_default()
     );
-    let mut parts = vec![head, words::counted(report, devices)];
+    let mut parts = Vec::new();
+    output::wrapped(&mut parts, "", &head);
+    parts.extend([String::new(), words::counted(report, devices)]);
     let rows: Vec<_> = policies(report)
         .map(|policy| {
             let count = |verdict: &str| number(&policy["counts"][verdict]);
@@ -91,7 +93,7 @@ mod tests {
         });
         let text = text(&report);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        for part in ["1,000,000 devices, 12 stale, 3 drifting", "Linux baseline", "99.8 %", "report:4"] {
+        for part in ["1,000,000 devices, 12 stale, 3 drifting", "Linux baseline", "99.8 %", "report:4)"] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
         assert_eq!(names(&report), "tenants/t/policies/p");

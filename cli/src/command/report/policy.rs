@@ -286,7 +286,7 @@ mod tests {
                 "id": id, "host_name": "a-host-with-a-long-name.corp.example.com", "status": "not_applicable",
                 "state": "unsupported", "reason": "SETTING_NOT_APPLICABLE", "stale": true,
             }]})),
-            &[id, "never, stale"],
+            &[id, "never,", "stale"],
         );
         let setting = "linux-antivirus/cloud_automatic_sample_submission_consent";
         fits(
