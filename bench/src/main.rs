@@ -58,6 +58,8 @@ enum Bench {
     PolicyMemory,
     /// Edit of a policy that 1,000,000 devices have, to the first hint
     PolicyEdit,
+    /// What the log is told of such an edit
+    PolicyTold,
     /// Plan of the edit of a policy that 1,000,000 devices have
     Plan,
     /// Memory of a device in the index that rules are asked of
@@ -122,6 +124,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Redecide,
         Bench::PolicyMemory,
         Bench::PolicyEdit,
+        Bench::PolicyTold,
         Bench::Plan,
         Bench::GroupsMemory,
         Bench::GroupsAlgebra,
@@ -150,6 +153,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::Memory => inventory::memory(),
                 Bench::PolicyMemory => policies::memory(),
                 Bench::PolicyEdit => policies::edit(rounds),
+                Bench::PolicyTold => policies::told(rounds),
                 Bench::Plan => policies::plan(rounds),
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),

@@ -13,13 +13,14 @@ use muster_policy::domain::change::Fact;
 use muster_policy::domain::check_in_settings::HINTS_PER_SECOND_MAX;
 use muster_policy::domain::plan::{self, Proposal};
 use muster_policy::domain::policy::Policy;
+use muster_policy::domain::resolution::Told;
 use muster_policy::metrics::PolicyMetrics;
 use muster_policy::projection::Fleet;
 use muster_policy::watch::{Watch, Watches};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as pb;
-use muster_types::{Aggregate, DeviceId, PolicyId, Positions, SettingValue, StreamId, TenantId};
+use muster_types::{Aggregate, DeviceId, PolicyId, Positions, SettingValue, StreamId, TenantId, Timestamp};
 use roaring::RoaringBitmap;
 use uuid::Uuid;
 
@@ -36,6 +37,7 @@ const RINGS: u32 = 5;
 const SETTINGS: usize = 40;
 const BYTES_PER_DEVICE_MAX: f64 = 200.0;
 const HINTED_WITHIN: Duration = Duration::from_millis(300);
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
 const PLANNED_WITHIN: Duration = Duration::from_millis(500);
 /// What the edited policy sets, and everybody has.
 const PROFILE: &str = "windows-antivirus";
@@ -88,6 +90,47 @@ pub(crate) fn edit(rounds: usize) -> anyhow::Result<Row> {
         bare: format!("{resolved} inputs"),
         value,
         limit: Limit::Below(HINTED_WITHIN),
+    })
+}
+
+/// Tells of the edit of a policy that is assigned to a million devices: what they should have is copied while the view is
+/// held, compared with what was told, and encoded.
+pub(crate) fn told(rounds: usize) -> anyhow::Result<Row> {
+    let (mut fleet, _) = fleet()?;
+    let mut told = Told::default();
+    let (mut times, mut held, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let message = pb::PolicyRevised {
+            revision: round as u64 + 2,
+            display_name: "everybody".into(),
+            settings: settings(PROFILE, round % 2 == 0)?,
+            ..Default::default()
+        };
+        apply(&mut fleet, &envelope(policy(0), "muster.policy.v1.PolicyRevised", &message))?;
+        fleet.settle(&Positions::ZERO, &mut Dirty::default());
+        let start = Instant::now();
+        let moved = fleet.take_moved();
+        let outcomes = fleet.outcomes(Positions::ZERO, moved.as_ref().map(|moved| &moved.devices));
+        let copied = start.elapsed().as_secs_f64();
+        let causes = moved.map(|moved| moved.causes).unwrap_or_default();
+        let events = told.decide(outcomes.difference(causes, Timestamp::default()))?;
+        let bytes: Vec<_> = events.iter().map(|event| Told::encode(event).1.len()).collect();
+        let time = start.elapsed().as_secs_f64();
+        events.iter().for_each(|event| told.evolve(event));
+        // The first tells of the whole fleet.
+        if round > 0 {
+            times.push(time);
+            held.push(copied);
+            sizes.push(bytes);
+        }
+    }
+    let (value, bytes) = (median(times), sizes.pop().unwrap_or_default());
+    Ok(Row {
+        name: "telling of an edit for 1,000,000 devices",
+        product: format!("{:.1} ms, {:.1} held", value * 1e3, median(held) * 1e3),
+        bare: format!("{} B in {}", bytes.iter().sum::<usize>(), bytes.len()),
+        value,
+        limit: Limit::Below(TOLD_WITHIN),
     })
 }
 

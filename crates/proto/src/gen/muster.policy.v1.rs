@@ -4384,8 +4384,8 @@ pub struct EffectivePoliciesChanged {
 /// Devices that came to a resolution.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Resolved {
-    /// Names the resolution: SHA-256 over the etag, and the policies with their revisions; 32 bytes. Devices with the same
-    /// resolution have the same policy, from the same revisions.
+    /// Names the resolution: SHA-256 over the etag, the policies with their revisions, and which of them each setting is from;
+    /// 32 bytes. Devices with the same resolution have the same policy, from the same revisions.
     #[prost(bytes = "vec", tag = "1")]
     pub resolution_id: ::prost::alloc::vec::Vec<u8>,
     /// Ordinals of the devices: a roaring bitmap in the portable serialisation.
@@ -4430,7 +4430,7 @@ pub struct ResolvedSetting {
     /// Catalogue id.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// Value.
+    /// Value; absent when it is too large for an event.
     #[prost(message, optional, tag = "2")]
     pub value: ::core::option::Option<SettingValue>,
     /// Policies that carry it and whose values are in force: indexes into `Resolution.policies`, from 0.

@@ -12,7 +12,7 @@ use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::check_in_response::Outcome as CheckedIn;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyService;
 use muster_runtime::caller;
-use muster_types::{DeviceId, Digest, Timestamp};
+use muster_types::{DeviceId, Timestamp};
 use tokio::time::Sleep;
 use tonic::{Extensions, Request, Response, Status};
 use tracing::{debug, warn};
@@ -70,13 +70,6 @@ impl Grpc {
             }
         });
         noted
-    }
-
-    /// Notes what the device says of the policy that it should have. What it says of others is past.
-    fn said(&self, ordinal: u32, step: Step, received: &[u8], wanted: &[u8]) {
-        if let Some(etag) = Digest::try_from(received).ok().filter(|etag| etag == wanted) {
-            self.deliveries.note(ordinal, &etag, step);
-        }
     }
 
     fn order(&self, device: DeviceId, directive: &Directive, now: Timestamp) -> Option<pb::SignedPolicy> {
@@ -159,12 +152,13 @@ impl DevicePolicyService for Grpc {
             }
         }
         let Answer { outcome, directive, facts_wanted, ordinal } = answer;
-        if let (Some(step), Some(ordinal)) = (said(apply_state), ordinal) {
-            let wanted = match &outcome {
-                Outcome::NotModified => &applied_etag[..],
-                Outcome::Policy { effective, .. } => &effective.etag,
-            };
-            self.said(ordinal, step, &received_etag, wanted);
+        if let (Outcome::Policy { effective, .. }, Some(ordinal), Some(step)) =
+            (&outcome, ordinal, said(apply_state))
+        {
+            // Of a policy in force, and of one that it should not have any more, it says nothing that matters.
+            if received_etag == effective.etag && applied_etag != effective.etag {
+                self.deliveries.note(ordinal, &effective.etag, step);
+            }
         }
         debug!(%device, sequence, apply_state, applied_version, full_state, "check-in");
         let (told, code) = directive.told();

@@ -91,7 +91,11 @@ impl View for Resolutions {
         match store::read_key(key)? {
             Key::Progress => (self.version > Version::NONE)
                 .then(|| store::encode_progress(self.version, self.told.positions())),
-            Key::Resolution(id) => self.told.devices(&id).map(store::encode_devices),
+            Key::Resolution(id) => {
+                let devices = self.told.devices(&id);
+                let nobody = || self.told.knows(&id).then(Vec::new);
+                devices.map(store::encode_devices).or_else(nobody)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use muster_proto::policy::v1 as pb;
 use muster_proto::policy::v1::change::Kind;
 use muster_proto::policy::v1::policy_service_server::PolicyService as _;
 use muster_proto::policy::v1::waiver::Target;
-use muster_types::{PolicyId, RequestId, ResourceName, Service};
+use muster_types::{PolicyId, RequestId, ResourceName};
 use uuid::Uuid;
 
 use crate::house::{House, TENANT, admin, code, create, group_name, level, parent, position, setting};
@@ -66,10 +66,6 @@ impl House {
         Ok(applied.into_inner())
     }
 
-    async fn head(&self) -> u64 {
-        self.log().head(Service::Policy).await.unwrap()
-    }
-
     async fn policies(&self) -> Vec<(String, u64)> {
         let list = pb::ListPoliciesRequest { parent: parent(), ..Default::default() };
         let listed = self.grpc.list_policies(admin(list)).await.unwrap().into_inner().policies;
@@ -108,7 +104,7 @@ async fn changes_that_need_each_other_are_made_together() {
 #[tokio::test]
 async fn one_mistake_and_nothing_is_changed() {
     let house = House::with_devices().await;
-    let before = house.head().await;
+    let before = house.decided().await;
     let bad = setting("no_such_setting", pb::setting_value::Kind::Boolean(true));
     let bad = pb::CreatePolicyRequest { request_id: request_id(2), ..create("b", vec![bad]) };
     for (kinds, expected, field) in [
@@ -156,7 +152,7 @@ async fn one_mistake_and_nothing_is_changed() {
         let fault = Fault::from_status(&refused);
         assert_eq!((fault.code, fault.fields[0].field.as_str()), (expected, field), "{}", fault.message);
     }
-    assert_eq!((house.head().await, house.policies().await), (before, vec![]));
+    assert_eq!((house.decided().await, house.policies().await), (before, vec![]));
     house.end().await;
 }
 
@@ -184,11 +180,11 @@ async fn the_same_request_again_changes_nothing_whatever_came_after() {
     house.apply(set(8, [creation(1, "old", "passive"), creation(2, "kept", "passive")])).await.unwrap();
     let request = set(9, [deletion(1), update(2, "kept", "real_time"), assignment(2, 0)]);
     assert_eq!(house.apply(request.clone()).await.unwrap().events, 3);
-    let head = house.head().await;
+    let decided = house.decided().await;
     assert_eq!(house.apply(request.clone()).await.unwrap().events, 0);
     house.apply(set(10, [update(2, "kept", "on_demand")])).await.unwrap();
     assert_eq!(house.apply(request).await.unwrap().events, 0);
-    assert_eq!((house.head().await, house.policies().await), (head + 1, vec![("kept".into(), 3)]));
+    assert_eq!((house.decided().await, house.policies().await), (decided + 1, vec![("kept".into(), 3)]));
     house.end().await;
 }
 
@@ -212,13 +208,13 @@ async fn a_repeated_set_of_assignments_does_not_undo_what_came_after() {
 async fn what_is_so_already_makes_no_event() {
     let house = House::with_devices().await;
     house.apply(set(8, [creation(1, "a", "passive"), assignment(1, 0)])).await.unwrap();
-    let head = house.head().await;
+    let decided = house.decided().await;
     let same = [creation(1, "a", "passive"), update(1, "a", "passive"), assignment(1, 0)];
     assert_eq!(house.apply(set(9, same)).await.unwrap().events, 0);
     let dry = pb::ApplyChangesRequest { validate_only: true, ..set(9, [update(1, "a", "real_time")]) };
     let dry = house.apply(dry).await.unwrap();
     assert_eq!((dry.events, dry.names), (0, vec![policy(1)]));
-    assert_eq!(house.head().await, head);
+    assert_eq!(house.decided().await, decided);
     house.end().await;
 }
 

@@ -11,8 +11,8 @@ use muster_eventlog::log::SharedLog;
 use muster_eventlog::memory::MemoryLog;
 use muster_eventlog::project::Views;
 use muster_eventlog::{
-    Actor, Append, AppendError, Appended, Context, Envelope, EventLog, EventType, NewEvent, ReadError,
-    Subscription,
+    Actor, Append, AppendError, Appended, Context, Delivery, Envelope, EventLog, EventType, NewEvent,
+    ReadError, Subscription,
 };
 use muster_pki::{InitOptions, LocalTrust};
 use muster_policy::grpc::Grpc;
@@ -103,6 +103,17 @@ impl House {
             heads = heads.join(Positions::of(service, self.log.head(service).await.unwrap()));
         }
         self.seen(&heads.to_string()).await;
+    }
+
+    /// How many events of the policy service admins and devices led to by what they decided or did.
+    pub(crate) async fn decided(&self) -> usize {
+        let mut events = self.log.subscribe(Service::Policy, 0).await.unwrap();
+        let mut decided = 0;
+        while let Some(Delivery::Events(events)) = events.next().await.unwrap() {
+            let told = [Aggregate::Resolution, Aggregate::Delivery, Aggregate::Presence];
+            decided += events.iter().filter(|event| !told.contains(&event.stream.aggregate)).count();
+        }
+        decided
     }
 
     /// How often the log or the store was asked for anything.

@@ -17,4 +17,5 @@ mod plan;
 mod revisions;
 
 mod served;
+mod telling;
 mod waivers;

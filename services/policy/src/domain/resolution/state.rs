@@ -2,7 +2,7 @@
 
 use muster_types::{Digest, Positions, Service, Timestamp};
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Behind, Cause, Come, Content, Difference, Event, Resolved};
 use crate::domain::share_out;
@@ -19,8 +19,10 @@ const RESOLVED: &[Service] = &[Service::Enroll, Service::Identity, Service::Poli
 /// What the log was told: folded, who should have what.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Told {
-    /// Devices by what they should have; resolutions that no device has any more are told all the same.
+    /// Devices by what they should have; at least one for each.
     by_id: FxHashMap<Digest, RoaringBitmap>,
+    /// Resolutions that were told and that no device should have any more.
+    past: FxHashSet<Digest>,
     /// Devices that should have anything.
     having: RoaringBitmap,
     positions: Positions,
@@ -42,7 +44,7 @@ impl Told {
             let told = self.by_id.get(&resolution.id());
             let news = told.map_or_else(|| devices.clone(), |told| &devices - told);
             if !news.is_empty() {
-                let content = told.is_none().then(|| resolution.content());
+                let content = (!self.knows(&resolution.id())).then(|| resolution.content());
                 packing.resolved(resolution.id(), &news, cause(&causes, &news, otherwise), content);
             }
         }
@@ -61,16 +63,26 @@ impl Told {
         let came = resolved.iter().fold(RoaringBitmap::new(), |came, resolved| came | &resolved.devices);
         let moved = (&came | none) & &self.having;
         if !moved.is_empty() {
-            for (id, devices) in &mut self.by_id {
+            let past = &mut self.past;
+            self.by_id.retain(|id, devices| {
                 if !devices.is_disjoint(&moved) {
                     *devices -= &moved;
                     changed(id);
                 }
-            }
+                if devices.is_empty() {
+                    past.insert(*id);
+                }
+                !devices.is_empty()
+            });
         }
         for Resolved { id, devices, cause: _, content: _ } in resolved {
-            *self.by_id.entry(*id).or_default() |= devices;
             changed(id);
+            if devices.is_empty() {
+                self.put(*id, RoaringBitmap::new());
+            } else {
+                self.past.remove(id);
+                *self.by_id.entry(*id).or_default() |= devices;
+            }
         }
         self.having -= none;
         self.having |= came;
@@ -83,7 +95,13 @@ impl Told {
         self.positions
     }
 
-    /// Devices that should have a resolution; `None` of one that was never told.
+    /// Whether a resolution was ever told.
+    #[must_use]
+    pub fn knows(&self, id: &Digest) -> bool {
+        self.by_id.contains_key(id) || self.past.contains(id)
+    }
+
+    /// Devices that should have a resolution; `None` when nobody should.
     #[must_use]
     pub fn devices(&self, id: &Digest) -> Option<&RoaringBitmap> {
         self.by_id.get(id)
@@ -97,11 +115,17 @@ impl Told {
 
     /// Resolutions that were ever told, in no order.
     pub fn ids(&self) -> impl Iterator<Item = &Digest> {
-        self.by_id.keys()
+        self.by_id.keys().chain(&self.past)
     }
 
     /// Takes a resolution with its devices back from where it was kept.
     pub fn put(&mut self, id: Digest, devices: RoaringBitmap) {
+        if devices.is_empty() {
+            if !self.by_id.contains_key(&id) {
+                self.past.insert(id);
+            }
+            return;
+        }
         self.having |= &devices;
         self.by_id.insert(id, devices);
     }

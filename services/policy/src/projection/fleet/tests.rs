@@ -4,6 +4,7 @@ mod decisions;
 mod history;
 mod planning;
 mod random;
+mod telling;
 
 use std::sync::Arc;
 

@@ -372,6 +372,16 @@ pub(super) fn empty() -> Fleet {
 
 /// Folds the logs, taking each time from the log that `choice` names, and settling after every `run` events.
 pub(super) fn folded(logs: &[Vec<Envelope>; 3], choices: &[u8], run: usize) -> Fleet {
+    folded_and(logs, choices, run, |_, _| {})
+}
+
+/// The same; after each run `settled` is given the view and how many events it has folded.
+pub(super) fn folded_and(
+    logs: &[Vec<Envelope>; 3],
+    choices: &[u8],
+    run: usize,
+    mut settled: impl FnMut(&Fleet, u64),
+) -> Fleet {
     let mut fleet = empty();
     let mut dirty = Dirty::everything();
     let mut next = [0; 3];
@@ -384,9 +394,11 @@ pub(super) fn folded(logs: &[Vec<Envelope>; 3], choices: &[u8], run: usize) -> F
         next[log] += 1;
         if count % run == 0 {
             fleet.settle(&Positions::ZERO, &mut dirty);
+            settled(&fleet, count as u64);
         }
     }
     fleet.settle(&Positions::ZERO, &mut dirty);
+    settled(&fleet, total as u64);
     fleet
 }
 
