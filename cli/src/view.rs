@@ -20,6 +20,12 @@ fn word(constant: &str, prefix: &str) -> String {
     constant.strip_prefix(prefix).unwrap_or(constant).to_lowercase()
 }
 
+/// A moment as text; null when it is not set.
+#[must_use]
+pub fn moment(timestamp: Option<prost_types::Timestamp>) -> Value {
+    time(timestamp)
+}
+
 fn time(timestamp: Option<prost_types::Timestamp>) -> Value {
     timestamp.map_or(Value::Null, |timestamp| json!(convert::moment(timestamp).to_string()))
 }

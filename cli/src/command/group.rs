@@ -1,5 +1,6 @@
 //! `muster group`.
 
+mod explain;
 mod rules;
 mod test_rule;
 mod verdict;
@@ -106,8 +107,8 @@ pub enum Command {
     },
     /// Say how many devices a rule would let in, and which for example
     Preview(rules::Preview),
-    /// Say why a device is in a dynamic group or out of it
-    Explain(rules::Explain),
+    /// Say why a device is in a group or out of it, now or at a past moment
+    Explain(explain::Explain),
     /// Say whether a rule lets a made-up device in, and why (offline)
     TestRule(test_rule::Options),
 }
@@ -210,7 +211,7 @@ pub async fn run(command: Command) -> Result<(), Fault> {
             Data::one(view::identity::group(&group), view::identity::GROUP).print(output.format)
         }
         Command::Preview(preview) => rules::preview(preview).await,
-        Command::Explain(explain) => rules::explain(explain).await,
+        Command::Explain(explain) => explain::run(explain).await,
         Command::TestRule(options) => test_rule::run(&options),
     }
 }

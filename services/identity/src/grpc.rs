@@ -5,6 +5,7 @@ mod bundle;
 mod convert;
 mod device;
 mod directory;
+mod explain;
 mod group;
 mod membership;
 mod registration;
@@ -14,6 +15,8 @@ mod trust_anchor;
 use std::sync::Arc;
 
 use muster_errors::Fault;
+use muster_eventlog::as_of::Moments;
+use muster_eventlog::log::SharedLog;
 use muster_proto::identity::v1 as pb;
 use muster_proto::identity::v1::attestation_service_server::AttestationServiceServer;
 use muster_proto::identity::v1::device_trust_service_server::DeviceTrustServiceServer;
@@ -43,6 +46,10 @@ use crate::queries::Queries;
 pub struct Grpc {
     /// The tenant served.
     pub tenant: TenantId,
+    /// The log, for what only it knows of the past.
+    pub log: SharedLog,
+    /// What turns past moments into positions.
+    pub moments: Moments,
     /// The only writer.
     pub commands: Arc<Commands>,
     /// The only reader.

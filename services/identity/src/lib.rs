@@ -42,7 +42,7 @@ use process_manager::ProcessManager;
 use process_manager::matching::Matching;
 use process_manager::membership::{Ages, Following};
 use projection::membership::Marked;
-use projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
+use projection::{Directory, Groups, Hardware, Histories, Membership, Registrations, TrustAnchors};
 use proof::Proofs;
 use queries::Queries;
 
@@ -61,6 +61,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let trust_anchors = deps.follow(TrustAnchors::default);
     let directory = deps.follow(Directory::default);
     let hardware = deps.follow(Hardware::default);
+    let histories = deps.follow(Histories::default);
     let marked = Arc::new(Marked::default());
     let membership = {
         let marked = marked.clone();
@@ -69,7 +70,7 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let readiness = {
         let (registrations, groups) = (registrations.clone(), groups.clone());
         let (anchors, directory, hardware) = (trust_anchors.clone(), directory.clone(), hardware.clone());
-        let membership = membership.clone();
+        let (membership, histories) = (membership.clone(), histories.clone());
         Readiness::always()
             .view(Registrations::NAME, move || registrations.progress())
             .view(Groups::NAME, move || groups.progress())
@@ -77,9 +78,11 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
             .view(Directory::NAME, move || directory.progress())
             .view(Hardware::NAME, move || hardware.progress())
             .view(Membership::NAME, move || membership.progress())
+            .view(Histories::NAME, move || histories.progress())
     };
     let commands = Arc::new(Commands::new(deps.log.clone(), deps.clock.clone()));
-    let queries = Queries::new(registrations, groups, trust_anchors, directory, hardware, membership);
+    let queries =
+        Queries::new(registrations, groups, trust_anchors, directory, hardware, membership, histories);
     let metrics = IdentityMetrics::register(&deps.metrics);
     metrics::standings::count(&deps.metrics, queries.clone());
     let (log, kv, stopping) = (deps.log.clone(), deps.kv.clone(), deps.tasks.stopping().clone());
@@ -103,6 +106,8 @@ pub async fn build(config: Config, deps: Deps) -> Result<ServiceParts, Error> {
     let attestations = Attestations::of_this_build();
     let grpc = Grpc {
         tenant: deps.tenant,
+        log: deps.log.clone(),
+        moments: deps.moments.clone(),
         commands,
         proofs: Proofs::new(queries.clone(), attestations.clone().map(|taken| taken as _)),
         attestations,

@@ -1,6 +1,7 @@
 //! The only reader: what the gRPC calls answer with, from the views.
 
 pub mod directory;
+pub mod explain;
 pub mod preview;
 
 use muster_eventlog::log::SharedLog;
@@ -16,7 +17,7 @@ use crate::domain::rule::Rule;
 use crate::error::Unseen;
 use crate::projection::groups::GroupRow;
 use crate::projection::registrations::{Row, Which};
-use crate::projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
+use crate::projection::{Directory, Groups, Hardware, Histories, Membership, Registrations, TrustAnchors};
 
 /// Most dynamic groups of a tenant.
 pub const DYNAMIC_GROUPS_MAX: usize = 15_000;
@@ -54,6 +55,7 @@ pub struct Queries {
     directory: Projected<Directory>,
     hardware: Projected<Hardware>,
     membership: Projected<Membership>,
+    histories: Projected<Histories>,
 }
 
 impl Queries {
@@ -66,8 +68,9 @@ impl Queries {
         directory: Projected<Directory>,
         hardware: Projected<Hardware>,
         membership: Projected<Membership>,
+        histories: Projected<Histories>,
     ) -> Self {
-        Self { registrations, groups, trust_anchors, directory, hardware, membership }
+        Self { registrations, groups, trust_anchors, directory, hardware, membership, histories }
     }
 
     /// Waits until all views have folded a position.
@@ -80,6 +83,7 @@ impl Queries {
         self.trust_anchors.wait_for(wanted).await?;
         self.directory.wait_for(wanted).await?;
         self.hardware.wait_for(wanted).await?;
+        self.histories.wait_for(wanted).await?;
         self.membership.wait_for(wanted).await
     }
 

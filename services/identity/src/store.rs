@@ -8,9 +8,11 @@
 //! | directory | `0x05`, directory device id | see [`directory`] |
 //! | hardware | `0x06`, ordinal (32 bits, big-endian) | see [`hardware`] |
 //! | membership | `0x07` to `0x0a` | see [`membership`] |
+//! | histories | `0x0b`, `0x0c` | see [`mod@history`] |
 
 pub mod directory;
 pub mod hardware;
+pub mod history;
 pub mod membership;
 pub mod trust_anchor;
 

@@ -1,9 +1,8 @@
 //! Rules of dynamic groups, against the live fleet.
 
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::Fault;
 use muster_proto::identity::v1::{
-    DeviceVerdict, GetGroupRequest, GroupKind, PreviewRuleRequest, PreviewRuleResponse, RulePart,
-    UnknownDevice, UpdateGroupRuleRequest,
+    DeviceVerdict, PreviewRuleRequest, PreviewRuleResponse, RulePart, UnknownDevice, UpdateGroupRuleRequest,
 };
 use serde_json::{Value, json};
 
@@ -38,18 +37,6 @@ pub struct Preview {
     /// A device, by id or host name: also say why it would be in or out
     #[arg(long)]
     device: Option<String>,
-    /// How to call
-    #[command(flatten)]
-    read: Read,
-}
-
-/// A group and a device.
-#[derive(Debug, clap::Args)]
-pub struct Explain {
-    /// The group's id or name
-    group: String,
-    /// The device, by id or host name
-    device: String,
     /// How to call
     #[command(flatten)]
     read: Read,
@@ -102,24 +89,6 @@ pub(super) async fn preview(preview: Preview) -> Result<(), Fault> {
             verdict::print(&preview["verdict"], format)
         }
     }
-}
-
-/// Says why a device is in a dynamic group or out of it.
-///
-/// # Errors
-/// The call's fault; `GROUP_KIND_MISMATCH` for a static group.
-pub(super) async fn explain(explain: Explain) -> Result<(), Fault> {
-    let Explain { group, device, read: Read { target, output: Output { format } } } = explain;
-    let api = Api::connect(&target)?;
-    let (name, device) = (api.group(&group).await?, api.device(&device).await?);
-    let group = api.call(api.groups().get_group(GetGroupRequest { name })).await?;
-    if group.kind() != GroupKind::Dynamic {
-        let message = "an admin named the devices of this group; only rules have reasons";
-        return Err(Fault::new(ErrorCode::GroupKindMismatch, message));
-    }
-    let request = PreviewRuleRequest { parent: api.parent(), rule: group.rule, device, ..Default::default() };
-    let preview = previewed(&api.call(api.groups().preview_rule(request)).await?);
-    verdict::print(&preview["verdict"], format)
 }
 
 /// What programs read.

@@ -2350,7 +2350,8 @@ pub struct MembershipExplanation {
     /// Which event wrote the rule, or defined the static group.
     #[prost(message, optional, tag = "6")]
     pub defined: ::core::option::Option<MembershipStep>,
-    /// What the rule says of the device: whether it is in, or that it cannot be known; absent for a static group.
+    /// What the rule says of the device: whether it is in, or that it cannot be known; not said for a static group. A device
+    /// that is not registered at that moment is out, whatever the parts say.
     #[prost(enumeration = "RuleVerdict", tag = "7")]
     pub verdict: i32,
     /// The parts of the rule with their verdicts, from the outside in; empty for a static group.
@@ -2388,6 +2389,9 @@ pub struct ExplainedPart {
     /// How deep it is in the rule, from 0.
     #[prost(uint32, tag = "3")]
     pub depth: u32,
+    /// The property it tests; empty when it is made of other parts.
+    #[prost(string, tag = "4")]
+    pub property: ::prost::alloc::string::String,
 }
 /// A fact that a rule reads.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2395,7 +2399,7 @@ pub struct ExplainedFact {
     /// Property as the rule language names it, for example `deviceOSType`.
     #[prost(string, tag = "1")]
     pub property: ::prost::alloc::string::String,
-    /// Value; empty when it is absent.
+    /// Value; empty when it is absent. Several are separated by a comma and a blank.
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
     /// It was not collected: its value is not known, as opposed to absent.

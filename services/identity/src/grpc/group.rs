@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::convert::PreviewWish;
-use super::{Grpc, convert};
+use super::{Grpc, convert, explain};
 use crate::commands::{Order, group_id};
 use crate::domain::group;
 use crate::domain::rule::Rule;
@@ -121,9 +121,23 @@ impl GroupService for Grpc {
 
     async fn explain_membership(
         &self,
-        _: Request<pb::ExplainMembershipRequest>,
+        request: Request<pb::ExplainMembershipRequest>,
     ) -> Result<Response<pb::MembershipExplanation>, Status> {
-        Err(Status::unimplemented("not yet"))
+        caller::admin(&request)?;
+        self.followed(&request).await?;
+        let pb::ExplainMembershipRequest { group, device, as_of } = request.into_inner();
+        let group = request::group(self.tenant, "group", &group)?;
+        let device = request::device(self.tenant, "device", &device)?;
+        let past = self.moments.resolve(&as_of.unwrap_or_default()).await.map_err(status)?;
+        let cut = match past {
+            Some(cut) => {
+                position::settle(self.queries.reach(&cut.positions)).await?;
+                cut.positions
+            }
+            None => self.queries.now(),
+        };
+        let explained = self.queries.explain_membership(&self.log, (self.tenant, group), device, &cut).await;
+        Ok(Response::new(explain::membership(self.tenant, group, explained.map_err(status)?)))
     }
 
     async fn preview_rule(

@@ -4,6 +4,7 @@
 //! Two logs meet here, in no order between them: what enroll tells of a device that nobody trusted yet waits as a draft,
 //! and what a directory tells of a device that nobody registered yet waits as a record.
 
+pub mod alone;
 mod directory;
 mod enrollment;
 mod links;

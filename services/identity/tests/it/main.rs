@@ -7,6 +7,7 @@ mod certificates;
 mod directory;
 mod directory_views;
 mod dynamic_groups;
+mod explain;
 mod groups;
 mod memory;
 mod process_manager;

@@ -12,7 +12,9 @@ use muster_identity::commands::{Commands, Order};
 use muster_identity::domain::registration::{Certificate, Command, Registration, Removal, Serial, Standing};
 use muster_identity::metrics::IdentityMetrics;
 use muster_identity::process_manager::{ProcessManager, Reaction, react};
-use muster_identity::projection::{Directory, Groups, Hardware, Membership, Registrations, TrustAnchors};
+use muster_identity::projection::{
+    Directory, Groups, Hardware, Histories, Membership, Registrations, TrustAnchors,
+};
 use muster_identity::queries::Queries;
 use muster_pki::{InitOptions, LocalTrust};
 use muster_proto::enroll::v1::{DeviceDeleted, DeviceOffboarded, ReenrollmentAllowed};
@@ -129,6 +131,7 @@ impl Told {
             deps.follow(Directory::default),
             deps.follow(Hardware::default),
             deps.follow(|| Membership::new(Arc::default())),
+            deps.follow(Histories::default),
         );
         let manager =
             ProcessManager { commands: commands.clone(), queries, metrics: IdentityMetrics::default() };

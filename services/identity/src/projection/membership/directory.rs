@@ -13,7 +13,7 @@ use crate::domain::rule::{Attribute, Property};
 use crate::store::membership::Key;
 
 /// What a registration in a directory begins with; the directory's id follows, in lower case.
-const BY_DIRECTORY: &str = "directory:";
+pub(super) const BY_DIRECTORY: &str = "directory:";
 
 impl Membership {
     pub(super) fn directory_told(&mut self, event: &Envelope) -> Result<(), FoldError> {

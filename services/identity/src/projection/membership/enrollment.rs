@@ -103,7 +103,7 @@ impl Membership {
     }
 
     /// What was told of a device by enroll.
-    fn told(&self, device: DeviceId, property: Property) -> Option<Attribute> {
+    pub(super) fn told(&self, device: DeviceId, property: Property) -> Option<Attribute> {
         match self.fleet.index().ordinal(device) {
             Some(ordinal) => self.fleet.index().attribute(ordinal, property),
             None => {
