@@ -193,7 +193,7 @@ pub(crate) fn envelope(stream: StreamId, kind: &'static str, payload: &impl Mess
 }
 
 /// What this process holds in memory, by the kernel's count.
-fn resident_bytes() -> anyhow::Result<u64> {
+pub(crate) fn resident_bytes() -> anyhow::Result<u64> {
     const PAGE_BYTES: u64 = 4_096;
     let statm = std::fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split_ascii_whitespace().nth(1).context("no resident set in statm")?;

@@ -13,6 +13,7 @@ mod measure;
 mod onboard;
 mod policies;
 mod replay;
+mod reports;
 
 use std::path::PathBuf;
 
@@ -62,6 +63,18 @@ enum Bench {
     PolicyTold,
     /// Plan of the edit of a policy that 1,000,000 devices have
     Plan,
+    /// Report on a policy that 1,000,000 devices have, of which a tenth has an error of its own
+    PolicyReport,
+    /// The same with a few hundred different statuses
+    PolicyReportAlike,
+    /// Counts of each of 40 settings of 1,000,000 devices
+    PolicySettings,
+    /// How one of 1,000,000 devices stands with 40 settings
+    DeviceReport,
+    /// Memory of a device in report's view
+    ReportMemory,
+    /// Folding what devices say, against decoding it
+    ReportRebuild,
     /// Memory of a device in the index that rules are asked of
     GroupsMemory,
     /// 100 rules over 1,000,000 devices, against bare roaring set algebra of the same sets
@@ -126,6 +139,12 @@ fn main() -> anyhow::Result<()> {
         Bench::PolicyEdit,
         Bench::PolicyTold,
         Bench::Plan,
+        Bench::ReportMemory,
+        Bench::PolicyReport,
+        Bench::PolicyReportAlike,
+        Bench::PolicySettings,
+        Bench::DeviceReport,
+        Bench::ReportRebuild,
         Bench::GroupsMemory,
         Bench::GroupsAlgebra,
         Bench::GroupsNaive,
@@ -155,6 +174,12 @@ fn main() -> anyhow::Result<()> {
                 Bench::PolicyEdit => policies::edit(rounds),
                 Bench::PolicyTold => policies::told(rounds),
                 Bench::Plan => policies::plan(rounds),
+                Bench::PolicyReport => reports::policy_report(rounds),
+                Bench::PolicyReportAlike => reports::policy_report_alike(rounds),
+                Bench::PolicySettings => reports::settings(rounds),
+                Bench::DeviceReport => reports::device(rounds),
+                Bench::ReportMemory => reports::memory(),
+                Bench::ReportRebuild => reports::rebuild(rounds),
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),
                 Bench::GroupsNaive => groups::naive(rounds),

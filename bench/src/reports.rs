@@ -1,0 +1,271 @@
+//! Reports on a large fleet: 1,000,000 devices with 40 settings, of which most are well, some are not, and some have an error
+//! of their own.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use muster_eventlog::Envelope;
+use muster_eventlog::project::{Dirty, View as _};
+use muster_proto::identity::v1 as identity;
+use muster_proto::policy::v1 as policy;
+use muster_proto::report::v1 as report;
+use muster_report::projection::Standings;
+use muster_types::{Aggregate, DeviceId, PolicyId, StreamId, TenantId};
+use prost::Message as _;
+use roaring::RoaringBitmap;
+use rustc_hash::FxHashMap;
+use uuid::Uuid;
+
+use crate::inventory::{envelope, resident_bytes};
+use crate::measure::{Limit, Row, median, rate};
+
+const LARGE: u32 = 1_000_000;
+const SETTINGS: u32 = 40;
+/// Different statuses that are common, beside those of devices with an error of their own.
+const KINDS: u32 = 400;
+/// Devices of which each has a message of its own, of a hundred.
+const OWN_ERRORS: u32 = 10;
+const REPORT_WITHIN: Duration = Duration::from_millis(10);
+const SETTINGS_WITHIN: Duration = Duration::from_millis(20);
+const DEVICE_WITHIN: Duration = Duration::from_millis(5);
+const BYTES_PER_DEVICE_MAX: f64 = 500.0;
+/// Events that are folded in turn with the bare thing.
+const REBUILT: u32 = 200_000;
+const REBUILD_RATIO_MIN: f64 = 0.5;
+
+/// The report on a policy that everybody has.
+pub(crate) fn policy_report(rounds: usize) -> anyhow::Result<Row> {
+    let standings = fleet(OWN_ERRORS)?;
+    let ask = || standings.policy(TenantId::DEFAULT, policy_id());
+    let answer = ask().context("no such policy")?;
+    anyhow::ensure!(answer.targeted == u64::from(LARGE), "not everybody is targeted");
+    let value = timed(rounds, || black_box(ask()).is_some());
+    let bare = format!("{} states", answer.states.iter().filter(|(_, devices)| *devices > 0).count());
+    Ok(of_time("policy report, 1,000,000 devices", value, bare, REPORT_WITHIN))
+}
+
+/// The same with no error that only one device has.
+pub(crate) fn policy_report_alike(rounds: usize) -> anyhow::Result<Row> {
+    let standings = fleet(0)?;
+    let ask = || standings.policy(TenantId::DEFAULT, policy_id());
+    let value = timed(rounds, || black_box(ask()).is_some());
+    Ok(of_time("policy report, no errors of their own", value, format!("{KINDS} statuses"), REPORT_WITHIN))
+}
+
+/// Counts of each setting of that policy.
+pub(crate) fn settings(rounds: usize) -> anyhow::Result<Row> {
+    let standings = fleet(OWN_ERRORS)?;
+    let ask = || standings.policy_settings(TenantId::DEFAULT, policy_id());
+    let value = timed(rounds, || black_box(ask()).is_some());
+    Ok(of_time(
+        "counts of 40 settings, 1,000,000 devices",
+        value,
+        format!("{SETTINGS} settings"),
+        SETTINGS_WITHIN,
+    ))
+}
+
+/// A device with all its settings.
+pub(crate) fn device(rounds: usize) -> anyhow::Result<Row> {
+    let standings = fleet(OWN_ERRORS)?;
+    let mut n = 0;
+    let value = timed(rounds.max(101), || {
+        n = (n + 7_919) % LARGE;
+        black_box(standings.device(TenantId::DEFAULT, device_id(n), None)).is_some()
+    });
+    Ok(of_time("device of 1,000,000, drill-down", value, format!("{SETTINGS} settings"), DEVICE_WITHIN))
+}
+
+/// What a device costs in the view, by the kernel's count.
+pub(crate) fn memory() -> anyhow::Result<Row> {
+    let before = resident_bytes()?;
+    let standings = fleet(OWN_ERRORS)?;
+    let after = resident_bytes()?;
+    black_box(&standings);
+    #[expect(clippy::cast_precision_loss, reason = "a figure needs no more digits")]
+    let per_device = after.saturating_sub(before) as f64 / f64::from(LARGE);
+    Ok(Row {
+        name: "memory of a device in reports, of 1,000,000",
+        product: format!("{per_device:.0} B"),
+        bare: format!("{OWN_ERRORS} % own errors"),
+        value: per_device,
+        limit: Limit::BytesAtMost(BYTES_PER_DEVICE_MAX),
+    })
+}
+
+/// Folding reports against decoding them and putting them into a hash map.
+pub(crate) fn rebuild(rounds: usize) -> anyhow::Result<Row> {
+    let events: Vec<Envelope> = (0..REBUILT).map(|n| said(n, OWN_ERRORS)).collect();
+    let mut before = Standings::default();
+    policies(&mut before, REBUILT)?;
+    drop(before);
+    let mut pairs = Vec::new();
+    for _ in 0..rounds {
+        let start = Instant::now();
+        let mut bare = FxHashMap::default();
+        for event in &events {
+            let device = DeviceId::from_uuid(event.stream.id);
+            bare.insert(device, report::StatusReported::decode(&event.payload[..])?);
+        }
+        let bare_rate = rate(events.len(), start.elapsed());
+        drop(black_box(bare));
+        let mut standings = Standings::default();
+        policies(&mut standings, REBUILT)?;
+        let start = Instant::now();
+        for event in &events {
+            standings.apply(event, &mut Dirty::everything())?;
+        }
+        pairs.push((rate(events.len(), start.elapsed()), bare_rate));
+    }
+    Ok(Row::of_rates("rebuild of reports, to bare decode", &pairs, REBUILD_RATIO_MIN))
+}
+
+fn timed(rounds: usize, mut ask: impl FnMut() -> bool) -> f64 {
+    let times = (0..rounds).map(|_| {
+        let start = Instant::now();
+        let answered = ask();
+        let took = start.elapsed().as_secs_f64();
+        if answered { took } else { f64::NAN }
+    });
+    median(times.collect())
+}
+
+fn of_time(name: &'static str, value: f64, bare: String, below: Duration) -> Row {
+    Row { name, product: format!("{:.2} ms", value * 1e3), bare, value, limit: Limit::Below(below) }
+}
+
+/// Everybody trusted, in one group, with one policy of 40 settings, resolved and delivered, and all but a few have reported.
+fn fleet(own_errors: u32) -> anyhow::Result<Standings> {
+    let mut standings = Standings::default();
+    policies(&mut standings, LARGE)?;
+    // One of 50 never reported.
+    for n in (0..LARGE).filter(|n| n % 50 != 49) {
+        apply(&mut standings, &said(n, own_errors))?;
+    }
+    Ok(standings)
+}
+
+fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
+    for n in 0..devices {
+        let trusted = identity::TrustEstablished::default();
+        let stream = StreamId::new(TenantId::DEFAULT, Aggregate::Registration, device_id(n).uuid());
+        apply(standings, &envelope(stream, "muster.identity.v1.TrustEstablished", &trusted))?;
+    }
+    let stream = |aggregate, name: &str| {
+        StreamId::new(
+            TenantId::DEFAULT,
+            aggregate,
+            muster_types::id::derive("bench-reports", &[name.as_bytes()]),
+        )
+    };
+    let everybody = bitmap((0..devices).collect())?;
+    let group = stream(Aggregate::Group, "group");
+    let changed = identity::GroupMembershipChanged { added: everybody.clone(), removed: vec![] };
+    apply(standings, &envelope(group, "muster.identity.v1.GroupMembershipChanged", &changed))?;
+    let created = policy::PolicyCreated {
+        display_name: "everybody".into(),
+        profile: "windows-antivirus".into(),
+        settings: (0..SETTINGS).map(|n| policy::Setting { id: setting(n), value: Some(wanted()) }).collect(),
+        ..Default::default()
+    };
+    let of_policy = StreamId::new(TenantId::DEFAULT, Aggregate::Policy, policy_id().uuid());
+    apply(standings, &envelope(of_policy, "muster.policy.v1.PolicyCreated", &created))?;
+    let assigned = policy::PolicyAssigned {
+        policy_id: policy_id().as_bytes().to_vec(),
+        group_id: group.id.as_bytes().to_vec(),
+        intent: policy::AssignmentIntent::Include.into(),
+        ..Default::default()
+    };
+    let assignment = stream(Aggregate::Assignment, "assignment");
+    apply(standings, &envelope(assignment, "muster.policy.v1.PolicyAssigned", &assigned))?;
+    let resolution = policy::Resolution {
+        etag: vec![1; 32],
+        policies: vec![policy::ResolvedPolicy { policy_id: policy_id().as_bytes().to_vec(), revision: 1 }],
+        settings: (0..SETTINGS)
+            .map(|n| policy::ResolvedSetting {
+                id: setting(n),
+                value: Some(wanted()),
+                winners: vec![0],
+                losers: vec![],
+            })
+            .collect(),
+        withheld: vec![],
+    };
+    let resolved = policy::Resolved {
+        resolution_id: vec![2; 32],
+        devices: everybody.clone(),
+        cause_time: None,
+        resolution: Some(resolution),
+    };
+    let changed = policy::EffectivePoliciesChanged { resolved: vec![resolved], ..Default::default() };
+    let resolutions = stream(Aggregate::Resolution, "resolution");
+    apply(standings, &envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed))?;
+    let sent =
+        policy::Delivered { etag: vec![1; 32], step: policy::DeliveryStep::Sent.into(), devices: everybody };
+    let delivered = policy::PoliciesDelivered { delivered: vec![sent] };
+    let deliveries = stream(Aggregate::Delivery, "delivery");
+    apply(standings, &envelope(deliveries, "muster.policy.v1.PoliciesDelivered", &delivered))
+}
+
+/// What a device says: of its kind, a fifth has a setting that is not well, and some have a message of their own.
+fn said(n: u32, own_errors: u32) -> Envelope {
+    let kind = n % KINDS;
+    let own = n / KINDS % 100 < own_errors;
+    let settings = (0..SETTINGS).map(|number| {
+        let unwell = (kind % 5 == 0 && number == kind % SETTINGS) || (own && number == 7);
+        let state = match (unwell, kind % 3) {
+            (false, _) => report::SettingState::Succeeded,
+            (true, 0) => report::SettingState::Error,
+            (true, 1) => report::SettingState::TamperProtected,
+            (true, _) => report::SettingState::NotApplicable,
+        };
+        let message =
+            if own && number == 7 { format!("the engine answered 0x{n:08x}") } else { String::new() };
+        report::SettingStatus {
+            id: setting(number),
+            desired: Some(wanted()),
+            observed: Some(wanted()),
+            state: state.into(),
+            reason: if unwell { "APPLY_FAILED".into() } else { String::new() },
+            message,
+            // Tells the kinds apart, well or not.
+            corrections: if number == 3 { kind } else { 0 },
+        }
+    });
+    let status = report::DeviceStatus {
+        policy_etag: vec![1; 32],
+        policy_version: 1,
+        settings: settings.collect(),
+        ..Default::default()
+    };
+    let message = report::StatusReported { status: Some(status) };
+    let stream = StreamId::new(TenantId::DEFAULT, Aggregate::DeviceStatus, device_id(n).uuid());
+    envelope(stream, "muster.report.v1.StatusReported", &message)
+}
+
+fn apply(standings: &mut Standings, event: &Envelope) -> anyhow::Result<()> {
+    Ok(standings.apply(event, &mut Dirty::everything())?)
+}
+
+fn bitmap(ordinals: RoaringBitmap) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    ordinals.serialize_into(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn setting(number: u32) -> String {
+    format!("windows-antivirus/setting_number_{number:02}")
+}
+
+fn wanted() -> policy::SettingValue {
+    policy::SettingValue { kind: Some(policy::setting_value::Kind::Boolean(true)) }
+}
+
+fn policy_id() -> PolicyId {
+    PolicyId::from_uuid(Uuid::from_bytes([9; 16]))
+}
+
+fn device_id(n: u32) -> DeviceId {
+    DeviceId::from_uuid(muster_types::id::derive("bench-device", &[&n.to_be_bytes()]))
+}
