@@ -1,7 +1,7 @@
 //! Check-ins over mTLS against a bare tonic echo with the same sizes, certificates and TLS settings, and against a static
 //! file server. Servers are processes of their own; they share the machine with their callers.
 
-mod device;
+pub(crate) mod device;
 mod nginx;
 pub(crate) mod served;
 mod watching;

@@ -21,17 +21,17 @@ use tonic::transport::{Channel, Endpoint};
 const CERTIFICATE_LIFE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The device with an ordinal.
-pub(super) fn device(n: u32) -> DeviceId {
+pub(crate) fn device(n: u32) -> DeviceId {
     DeviceId::from_uuid(derive("bench device", &[&n.to_be_bytes()]))
 }
 
 /// The group of all devices.
-pub(super) fn group() -> GroupId {
+pub(crate) fn group() -> GroupId {
     GroupId::from_uuid(derive("bench group", &[]))
 }
 
 /// A folder of trust.
-pub(super) fn trust(dir: &Path) -> anyhow::Result<LocalTrust> {
+pub(crate) fn trust(dir: &Path) -> anyhow::Result<LocalTrust> {
     Ok(LocalTrust::init(&dir.join("pki"), &InitOptions::local(SystemClock.now()))?)
 }
 

@@ -25,7 +25,7 @@ use muster_proto::policy::v1::device_policy_service_server::{
     DevicePolicyService, DevicePolicyServiceServer,
 };
 use muster_runtime::server::{self, ServerOptions};
-use muster_runtime::{Deps, Metrics, Revocations, TaskGroup};
+use muster_runtime::{Deps, Metrics, Revocations, ServiceParts, TaskGroup};
 use muster_types::{Aggregate, EventId, Service, StreamId, SystemClock, TenantId, Timestamp, Version};
 use prost::Message as _;
 use roaring::RoaringBitmap;
@@ -58,20 +58,23 @@ pub(crate) enum Kind {
     Product,
     /// A bare tonic service of the same contract with the same TLS settings.
     Echo,
+    /// The report service, with so many devices that a policy is assigned to and that reported on it.
+    Report,
 }
 
 /// A server that runs.
-pub(super) struct Served {
-    pub(super) address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
     child: Child,
 }
 
 impl Served {
     /// Starts this program as a server with a folder of trust.
-    pub(super) async fn start(kind: Kind, dir: &Path, devices: u32) -> anyhow::Result<Self> {
+    pub(crate) async fn start(kind: Kind, dir: &Path, devices: u32) -> anyhow::Result<Self> {
         let kind = match kind {
             Kind::Product => "product",
             Kind::Echo => "echo",
+            Kind::Report => "report",
         };
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--serve", kind, "--devices", &devices.to_string(), "--dir"])
@@ -87,12 +90,12 @@ impl Served {
         Ok(Self { address, child })
     }
 
-    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the server ended")
     }
 
     /// Ends its input, and waits for its end.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
         tokio::time::timeout(2 * DRAIN_MAX, self.child.wait()).await??;
         Ok(())
@@ -107,6 +110,7 @@ pub(crate) async fn run(kind: Kind, dir: &Path, devices: u32) -> anyhow::Result<
     let address = match kind {
         Kind::Product => product(&trust, devices, &tasks).await?,
         Kind::Echo => echo(&trust, &tasks).await?,
+        Kind::Report => report(&trust, devices, &tasks).await?,
     };
     println!("{address}");
     let input_ends = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
@@ -118,8 +122,23 @@ pub(crate) async fn run(kind: Kind, dir: &Path, devices: u32) -> anyhow::Result<
 async fn product(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow::Result<SocketAddr> {
     let log: SharedLog = Arc::new(MemoryLog::default());
     tell(&log, devices).await?;
-    let deps = Deps {
-        moments: muster_runtime::moments(&log, Arc::new(MemoryKv::default()), Arc::new(SystemClock), &tasks),
+    let deps = deps(log, trust, tasks);
+    let policy = muster_policy::build(muster_policy::Config::default(), deps.clone()).await?;
+    serve(policy, &deps).await
+}
+
+async fn report(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow::Result<SocketAddr> {
+    let log: SharedLog = Arc::new(MemoryLog::default());
+    tell(&log, devices).await?;
+    crate::export::tell(&log, devices).await?;
+    let deps = deps(log, trust, tasks);
+    let report = muster_report::build(muster_report::Config::default(), deps.clone()).await?;
+    serve(report, &deps).await
+}
+
+fn deps(log: SharedLog, trust: &LocalTrust, tasks: &TaskGroup) -> Deps {
+    Deps {
+        moments: muster_runtime::moments(&log, Arc::new(MemoryKv::default()), Arc::new(SystemClock), tasks),
         log,
         kv: Arc::new(MemoryKv::default()),
         clock: Arc::new(SystemClock),
@@ -128,10 +147,13 @@ async fn product(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow:
         views: Views::default(),
         tenant: TenantId::DEFAULT,
         trust: trust.clone(),
-    };
-    let revocations = Revocations::start(&deps);
-    let policy = muster_policy::build(muster_policy::Config::default(), deps.clone()).await?;
-    let readiness = policy.readiness.clone().and(revocations.readiness());
+    }
+}
+
+/// Serves a service once its views show what the log holds.
+async fn serve(parts: ServiceParts, deps: &Deps) -> anyhow::Result<SocketAddr> {
+    let revocations = Revocations::start(deps);
+    let readiness = parts.readiness.clone().and(revocations.readiness());
     let ready = async {
         while !readiness.is_ready() {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -141,9 +163,9 @@ async fn product(trust: &LocalTrust, devices: u32, tasks: &TaskGroup) -> anyhow:
     let refused = |fault: muster_errors::Fault| anyhow::anyhow!("{}: {}", fault.code, fault.message);
     let bound = server::bind(([127, 0, 0, 1], 0).into()).await.map_err(refused)?;
     let address = bound.local_addr();
-    let mut options = ServerOptions::new(trust, Service::Policy, deps.clock.clone()).map_err(refused)?;
+    let mut options = ServerOptions::new(&deps.trust, parts.service, deps.clock.clone()).map_err(refused)?;
     options.revocations = Some(revocations);
-    server::start(bound, vec![policy], options, tasks, &deps.metrics).map_err(refused)?;
+    server::start(bound, vec![parts], options, &deps.tasks, &deps.metrics).map_err(refused)?;
     Ok(address)
 }
 
@@ -172,7 +194,12 @@ async fn tell(log: &SharedLog, devices: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn event((aggregate, id): (Aggregate, Uuid), version: u64, kind: &str, payload: Vec<u8>) -> Append {
+pub(crate) fn event(
+    (aggregate, id): (Aggregate, Uuid),
+    version: u64,
+    kind: &str,
+    payload: Vec<u8>,
+) -> Append {
     let event_id =
         muster_types::id::derive("bench", &[&[aggregate as u8], id.as_bytes(), &version.to_be_bytes()]);
     let event = NewEvent {
