@@ -15,7 +15,7 @@ use super::{hex, word};
 
 /// Columns of a timeline.
 pub const COLUMNS: &[(&str, &str)] =
-    &[("time", "/time"), ("place", "/place"), ("what", "/sentence"), ("by", "/actor")];
+    &[("time", "/time"), ("place", "/place"), ("what", "/sentence"), ("by", "/by")];
 
 /// What ids stand for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

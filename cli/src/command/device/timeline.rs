@@ -41,6 +41,8 @@ pub(super) async fn run(device: String, how: Read) -> Result<(), Fault> {
             item["sentence"] = json!(timeline::sentence(event, &device, &names));
             item["name"] = item["id"].clone();
             item["service"] = json!(event.service);
+            // A device's id fills half a line, and it is nearly always this one's.
+            item["by"] = json!(if event.actor.starts_with("device:") { "device" } else { &event.actor });
             item["place"] = json!(format!("{}:{}", event.service, event.position));
             item
         })

@@ -228,17 +228,13 @@ impl Schemas {
         if field.is_list() {
             return json!({"type": "array", "items": one, "description": description});
         }
-        match one {
-            // Beside a reference nothing else counts.
-            Value::Object(reference) if reference.contains_key("$ref") => {
-                json!({"allOf": [reference], "description": description})
-            }
-            Value::Object(mut schema) => {
-                schema.insert("description".to_owned(), description.into());
-                Value::Object(schema)
-            }
-            other => other,
+        let Value::Object(mut schema) = one else { return one };
+        // Beside a reference nothing else counts.
+        if schema.contains_key("$ref") {
+            return json!({"allOf": [schema], "description": description});
         }
+        schema.insert("description".to_owned(), description.into());
+        Value::Object(schema)
     }
 
     fn of_kind(&mut self, field: &FieldDescriptor) -> Value {
