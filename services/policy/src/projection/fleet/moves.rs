@@ -6,10 +6,14 @@ use muster_types::{Digest, Positions, Timestamp};
 use roaring::RoaringBitmap;
 
 use super::Fleet;
+use super::results::NOBODY;
 use crate::domain::resolution::{Cause, Come, Difference, Resolution};
 
 /// Causes that are told apart; later ones count as one.
 const CAUSES_MAX: usize = 64;
+
+/// Of fewer devices than this share of the fleet the places are asked for one by one.
+const ASKED_SHARE: u64 = 16;
 
 /// What is noted; nothing while nobody has asked.
 #[derive(Debug, Default)]
@@ -70,11 +74,19 @@ impl Moved {
 pub struct Outcomes {
     positions: Positions,
     devices: RoaringBitmap,
-    /// Of the devices, in their order.
-    places: Vec<u32>,
+    places: Places,
     /// By place.
     resolutions: Vec<Option<Resolution>>,
     latest: Option<Timestamp>,
+}
+
+/// Places of results.
+#[derive(Debug)]
+enum Places {
+    /// Of some devices, in their order.
+    Some(Vec<u32>),
+    /// Of all devices, by ordinal.
+    All(Vec<u32>),
 }
 
 impl Fleet {
@@ -90,13 +102,17 @@ impl Fleet {
         self.moves.lock().0.as_ref().is_none_or(|moved| !moved.is_empty())
     }
 
-    /// What devices should have; of all devices when none are named. Some milliseconds for a million: what takes longer is
+    /// What devices should have; of all devices when none are named. A millisecond or two for a million: what takes longer is
     /// left to [`Outcomes::difference`].
     #[must_use]
     pub fn outcomes(&self, positions: Positions, devices: Option<&RoaringBitmap>) -> Outcomes {
-        let (devices, places) = match devices {
-            Some(devices) => (devices.clone(), devices.iter().map(|at| self.results.place(at)).collect()),
-            None => (self.everyone(), self.results.places().to_vec()),
+        let all = self.results.places();
+        let devices = devices.cloned().unwrap_or_else(|| self.everyone());
+        // Copying all of them in a row is quicker than asking for many.
+        let places = if devices.len() * ASKED_SHARE > all.len() as u64 {
+            Places::All(all.to_vec())
+        } else {
+            Places::Some(devices.iter().map(|at| self.results.place(at)).collect())
         };
         let resolutions = self.results.resolutions().map(Option::<&Resolution>::cloned).collect();
         Outcomes { positions, devices, places, resolutions, latest: self.latest }
@@ -110,8 +126,12 @@ impl Outcomes {
     pub fn difference(self, causes: Vec<Cause>, now: Timestamp) -> Difference {
         let Self { positions, devices, places, resolutions, latest } = self;
         let mut by_place: Vec<Vec<u32>> = vec![Vec::new(); resolutions.len()];
-        for (ordinal, place) in devices.iter().zip(places) {
-            by_place[place as usize].push(ordinal);
+        let mut put = |ordinal, place: u32| by_place[place as usize].push(ordinal);
+        match places {
+            Places::Some(places) => devices.iter().zip(places).for_each(|(at, place)| put(at, place)),
+            Places::All(places) => {
+                devices.iter().for_each(|at| put(at, places.get(at as usize).copied().unwrap_or(NOBODY)));
+            }
         }
         let mut none = RoaringBitmap::new();
         let mut come: BTreeMap<Digest, Come> = BTreeMap::new();
