@@ -38,10 +38,15 @@ pub(crate) fn payload(n: usize) -> Vec<u8> {
 
 /// The append of the n-th event of a run, at a version of its stream.
 pub(crate) fn append(stream: StreamId, expected: Version, n: usize) -> Append {
+    append_of(stream, expected, payload(n))
+}
+
+/// The append of one event, at a version of its stream.
+pub(crate) fn append_of(stream: StreamId, expected: Version, payload: Vec<u8>) -> Append {
     let event = NewEvent {
         id: EventId::from_uuid(Uuid::new_v4()),
         kind: EventType::new("muster.report.v1.StatusReported"),
-        payload: payload(n).into(),
+        payload: payload.into(),
     };
     let context = Context {
         actor: Actor::device(DeviceId::from_uuid(stream.id)),

@@ -8,6 +8,7 @@ mod events;
 mod export;
 mod fleet;
 mod groups;
+mod ingest;
 mod inventory;
 mod jetstream;
 mod measure;
@@ -52,6 +53,8 @@ enum Bench {
     Convergence,
     /// Onboarding, 64 at once, against handshake + signing + append
     Onboard,
+    /// Statuses of 40 settings, 256 in flight, against bare appends of events of that size; the same again appends nothing
+    StatusIngest,
     /// Naming 10,000 devices that a scope touches, of 1,000,000 against of 20,000
     Redecide,
     /// Memory of a device in enroll's view
@@ -137,6 +140,7 @@ fn main() -> anyhow::Result<()> {
         Bench::WatchHints,
         Bench::Convergence,
         Bench::Onboard,
+        Bench::StatusIngest,
         Bench::Redecide,
         Bench::PolicyMemory,
         Bench::PolicyEdit,
@@ -172,6 +176,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::WatchHints => checkin::hints(rounds).await,
                 Bench::Convergence => convergence::run().await,
                 Bench::Onboard => onboard::run(rounds).await,
+                Bench::StatusIngest => ingest::run(rounds).await,
                 Bench::Redecide => inventory::redecide(rounds),
                 Bench::Memory => inventory::memory(),
                 Bench::PolicyMemory => policies::memory(),

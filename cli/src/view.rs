@@ -13,6 +13,7 @@ pub mod explanation;
 pub mod identity;
 pub mod policy;
 pub mod report;
+pub mod report_settings;
 pub mod timeline;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.

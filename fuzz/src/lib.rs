@@ -25,6 +25,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     Target { name: "facts", run: target::facts::run, seeds: target::facts::seeds, mutations: 20_000 },
+    Target { name: "report", run: target::report::run, seeds: target::report::seeds, mutations: 20_000 },
     Target { name: "csr", run: target::csr::run, seeds: target::csr::seeds, mutations: 10_000 },
     Target { name: "chain", run: target::chain::run, seeds: target::chain::seeds, mutations: 10_000 },
     Target { name: "files", run: target::files::run, seeds: target::files::seeds, mutations: 5_000 },

@@ -9,6 +9,7 @@ pub(crate) mod files;
 pub(crate) mod filter;
 mod managed;
 pub(crate) mod mdatp;
+pub(crate) mod report;
 pub(crate) mod rule;
 pub(crate) mod token;
 #[cfg(feature = "tpm")]

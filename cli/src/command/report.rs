@@ -5,6 +5,7 @@ pub mod export;
 pub mod filter;
 pub mod fleet;
 pub mod policy;
+pub mod settings;
 mod words;
 
 use clap::Subcommand;
@@ -22,6 +23,9 @@ pub enum Command {
     /// Write a row for each device of a policy, all at one position of the logs
     #[command(subcommand)]
     Export(export::Command),
+    /// When devices count as stale or drifting
+    #[command(subcommand)]
+    Settings(settings::Command),
 }
 
 /// Runs the command.
@@ -34,5 +38,6 @@ pub async fn run(command: Command) -> Result<(), Fault> {
         Command::Policy(options) => policy::run(*options).await,
         Command::Fleet(options) => fleet::run(options).await,
         Command::Export(command) => export::run(command).await,
+        Command::Settings(command) => settings::run(command).await,
     }
 }

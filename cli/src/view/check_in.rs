@@ -25,9 +25,6 @@ pub const SETTINGS: &[(&str, &str)] = &[
 /// Settings of check-ins.
 #[must_use]
 pub fn settings(settings: &pb::CheckInSettings) -> Value {
-    let length = |length: Option<prost_types::Duration>| {
-        length.map_or(Value::Null, |length| json!(length_text(convert::span(length))))
-    };
     json!({
         "name": settings.name,
         "interval": length(settings.interval),
@@ -41,6 +38,10 @@ pub fn settings(settings: &pb::CheckInSettings) -> Value {
         "update_time": time(settings.update_time),
         "etag": settings.etag,
     })
+}
+
+pub(super) fn length(length: Option<prost_types::Duration>) -> Value {
+    length.map_or(Value::Null, |length| json!(length_text(convert::span(length))))
 }
 
 /// A length of time as it can be typed: in the largest unit that leaves nothing over.

@@ -26,6 +26,11 @@ fn any_facts_are_refused_or_decided() {
 }
 
 #[test]
+fn any_report_is_refused_or_kept_as_it_was_said() {
+    smoke("report");
+}
+
+#[test]
 fn any_certificate_signing_request_is_refused_or_certified() {
     smoke("csr");
 }
@@ -95,7 +100,7 @@ fn most_seeds_are_good() {
 fn every_target_is_tried_here() {
     let tried = [
         "facts", "csr", "chain", "files", "filter", "token", "bundle", "envelope", "rule", "mdatp", "wdav",
-        "tpm",
+        "tpm", "report",
     ];
     assert!(muster_fuzz::TARGETS.iter().all(|target| tried.contains(&target.name)));
 }

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = (muster_fuzz::target("report").expect("it is there").run)(bytes);
+});
