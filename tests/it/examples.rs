@@ -41,9 +41,14 @@ fn with_consumer(name: &str, pending: &str) -> Deployment {
     let passwords = format!("MUSTER_NATS_PASSWORD: {PASSWORD}\nCONSUMER_NATS_PASSWORD: {PASSWORD}\n");
     let deployment = Deployment::start_as("muster", PASSWORD, &(passwords + &accounts));
     let mut add = python();
-    add.arg(file("examples/nats/add_consumer.py")).arg(deployment.nats_url_of("muster", PASSWORD));
+    add.arg(file("examples/nats/add_consumer.py")).arg(control_url(&deployment));
     succeed(add.args([name, pending]));
     deployment
+}
+
+/// Where the control plane connects.
+fn control_url(deployment: &Deployment) -> String {
+    deployment.nats_url_of("muster", PASSWORD)
 }
 
 /// Where consumers connect.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use muster_types::Aggregate;
 use serde_json::Value;
 
-use super::{consumer_url, file, id, logged, make_events, python, with_consumer};
-use crate::deployment::{Deployment, Process, eventually};
+use super::{consumer_url, control_url, file, id, logged, make_events, python, with_consumer};
+use crate::deployment::{Deployment, Process, eventually, succeed};
 
 /// How often the consumer is killed while events are made.
 const KILLS: usize = 6;
@@ -89,6 +89,32 @@ fn a_siem_gets_each_event_once_though_its_consumer_is_killed_again_and_again() {
     let (whole, gap) = chain(&output);
     assert!(!whole && gap.contains(third["id"].as_str().unwrap()), "{gap}");
     assert!(gap.contains("version 3 follows 1"), "{gap}");
+}
+
+/// Tries all ways to get something into the log that a consumer has, and prints how much the report service's part holds.
+const FORGE: &str = r#"
+import asyncio, sys, nats
+SUBJECT = "muster.v1.report.default.00.device_status.00000000-0000-0000-0000-000000000000"
+async def main(consumer, control):
+    client = await nats.connect(consumer)
+    await client.publish(SUBJECT, b"forged")
+    for call in ["CONSUMER.MSG.NEXT.MUSTER_ENROLL.siem", "CONSUMER.INFO.MUSTER_ENROLL.siem"]:
+        await client.publish(f"muster.API.{call}", b"", reply=SUBJECT)
+        await client.publish(f"$JS.API.{call}", b"", reply=SUBJECT)
+    await client.jetstream(prefix="muster.API").consumer_info("MUSTER_ENROLL", "siem")
+    control = await nats.connect(control)
+    print((await control.jetstream().stream_info("MUSTER_REPORT")).state.messages)
+asyncio.run(main(*sys.argv[1:]))
+"#;
+
+#[test]
+fn a_consumer_cannot_write_to_the_log() {
+    let deployment = with_consumer("siem", "500");
+    // Something to deliver.
+    deployment.muster(&["token", "create", "--uses", "1"]);
+    let mut forge = python();
+    forge.args(["-c", FORGE]).arg(consumer_url(&deployment)).arg(control_url(&deployment));
+    assert_eq!(succeed(&mut forge).stdout, b"0\n");
 }
 
 #[test]
