@@ -13,6 +13,7 @@ mod inventory;
 mod jetstream;
 mod measure;
 mod onboard;
+mod past;
 mod policies;
 mod replay;
 mod reports;
@@ -79,6 +80,8 @@ enum Bench {
     ReportMemory,
     /// Folding what devices say, against decoding it
     ReportRebuild,
+    /// Explanations of a device at past moments, over a log of 1,000,000 events
+    ExplainPast,
     /// Memory of a device in the index that rules are asked of
     GroupsMemory,
     /// 100 rules over 1,000,000 devices, against bare roaring set algebra of the same sets
@@ -152,6 +155,7 @@ fn main() -> anyhow::Result<()> {
         Bench::PolicySettings,
         Bench::DeviceReport,
         Bench::ReportRebuild,
+        Bench::ExplainPast,
         Bench::GroupsMemory,
         Bench::GroupsAlgebra,
         Bench::GroupsNaive,
@@ -189,6 +193,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::DeviceReport => reports::device(rounds),
                 Bench::ReportMemory => reports::memory(),
                 Bench::ReportRebuild => reports::rebuild(rounds),
+                Bench::ExplainPast => past::run().await,
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),
                 Bench::GroupsNaive => groups::naive(rounds),

@@ -253,7 +253,7 @@ fn apply(fleet: &mut Fleet, event: &Envelope) -> anyhow::Result<()> {
 }
 
 /// Settings of a profile with their defaults, but for those that are on or off.
-fn settings(profile: &str, on: bool) -> anyhow::Result<Vec<pb::Setting>> {
+pub(crate) fn settings(profile: &str, on: bool) -> anyhow::Result<Vec<pb::Setting>> {
     let profile = Catalogue::builtin().profile(profile).context("no such profile")?;
     let valued = profile.settings.iter().filter_map(|setting| {
         let switch = matches!(setting.kind, Kind::Bool { .. });

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::command::{
-    apply, catalog, check_in, delete, device, diff, error, events, explain, export, group, import, loadgen,
-    log, pki, plan, policy, registration, render, report, scope, token, trust_anchor, validate,
+    apply, catalog, check_in, delete, device, diff, error, events, explain, export, group, history, import,
+    loadgen, log, pki, plan, policy, registration, render, report, scope, token, trust_anchor, validate,
     verify_policy, waiver,
 };
 use crate::quickstart;
@@ -68,6 +68,9 @@ pub enum Command {
     /// Why a device is set to what it is set to
     #[command(subcommand)]
     Explain(explain::Command),
+    /// What became of something, from its first event
+    #[command(subcommand)]
+    History(history::Command),
     /// How devices stand: what they read back
     #[command(subcommand)]
     Report(report::Command),

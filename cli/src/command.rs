@@ -11,6 +11,7 @@ pub mod events;
 pub mod explain;
 pub mod export;
 pub mod group;
+pub mod history;
 pub mod import;
 pub mod loadgen;
 pub mod log;

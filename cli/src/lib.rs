@@ -46,6 +46,7 @@ pub fn run() -> ExitCode {
         Command::Policy(command) => call(command::policy::run(command)),
         Command::Waiver(command) => call(command::waiver::run(command)),
         Command::Explain(command) => call(command::explain::run(command)),
+        Command::History(command) => call(command::history::run(command)),
         Command::Report(command) => call(command::report::run(command)),
         Command::Events(command) => call(command::events::run(command)),
         Command::Log(command) => call(command::log::run(command)),

@@ -17,7 +17,8 @@ pub mod report_settings;
 pub mod timeline;
 
 /// An enum constant without its prefix: `MANAGED_BY_MUSTER` as `muster`.
-fn word(constant: &str, prefix: &str) -> String {
+#[must_use]
+pub fn word(constant: &str, prefix: &str) -> String {
     constant.strip_prefix(prefix).unwrap_or(constant).to_lowercase()
 }
 

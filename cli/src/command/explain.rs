@@ -1,32 +1,44 @@
 //! `muster explain`.
 
-use std::collections::BTreeMap;
+mod chain;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Subcommand;
 use muster_errors::Fault;
-use muster_proto::identity::v1::ListGroupsRequest;
-use muster_proto::policy::v1::ExplainDeviceRequest;
+use muster_eventlog::as_of::Moment;
+use muster_proto::identity::v1::{ExplainMembershipRequest, ListGroupsRequest};
+use muster_proto::log::v1::AsOf;
+use muster_proto::policy::v1::{ExplainDeviceRequest, Explanation};
+use muster_proto::report::v1::GetDeviceReportRequest;
 use serde_json::Value;
 
 use crate::connect::Api;
 use crate::flags::{Output, Read};
-use crate::output::{self, Format};
+use crate::output::{self, Format, note};
 use crate::view::explanation::{self, Names};
+use chain::Chain;
 
 /// Groups whose names are looked up, in one page.
 const GROUPS_MAX: i32 = 1_000;
+/// Groups whose part in it is looked up.
+const MEMBERSHIPS_MAX: usize = 32;
 /// Columns of the text.
 const COLUMNS_MAX: usize = 100;
 
 /// Why something is as it is.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Explain what a device is set to, or one setting of it: who wrote it, which groups brought it, who lost and why
+    /// Explain what a device is set to, or one setting of it, now or at a past moment: who wrote it, which groups
+    /// brought it, who lost and why, when it was sent and what the device read back
     Device {
         /// The device, by id or host name
         device: String,
         /// The setting's catalogue id, for example linux-antivirus/enforcement_level; without one, all
         setting: Option<String>,
+        /// A past moment: a time (2026-03-01T12:00:00Z) or a position token (policy:7) [default: now]
+        #[arg(long, value_name = "TIME|POSITION")]
+        as_of: Option<Moment>,
         /// How to call
         #[command(flatten)]
         read: Read,
@@ -38,20 +50,54 @@ pub enum Command {
 /// # Errors
 /// The call's fault.
 pub async fn run(command: Command) -> Result<(), Fault> {
-    let Command::Device { device, setting, read: Read { target, output: Output { format } } } = command;
+    let Command::Device { device, setting, as_of, read: Read { target, output: Output { format } } } =
+        command;
     let api = Api::connect(&target)?;
     let device = api.device(&device).await?;
-    let request = ExplainDeviceRequest { device, setting: setting.unwrap_or_default(), as_of: None };
-    let explanation = api.call(api.policies().explain_device(request)).await?;
+    let (setting, as_of) = (setting.unwrap_or_default(), as_of.map(AsOf::from));
+    let request = ExplainDeviceRequest { device, setting, as_of };
+    let explanation = api.call(api.policies().explain_device(request.clone())).await?;
     // Names are a help for people: an answer without them is an answer.
     let names = group_names(&api).await.unwrap_or_default();
-    let explanation = explanation::explanation(&explanation, &names);
+    let chain = chain(&api, request, &explanation, &names).await;
+    let mut explanation = explanation::explanation(&explanation, &names);
+    explanation["chain"] = Value::Array(chain.into_values());
     match format {
         Format::Json => output::print_json(&explanation),
         Format::Yaml => output::print_yaml(&explanation),
         Format::Name => output::print_text(&settings(&explanation).collect::<Vec<_>>().join("\n")),
         Format::Table => output::print_text(&text(&explanation)),
     }
+}
+
+/// What led to it, from all services that answer: one that does not leaves its links out, and that is said.
+async fn chain(api: &Api, request: ExplainDeviceRequest, explanation: &Explanation, names: &Names) -> Chain {
+    let ExplainDeviceRequest { device, setting, as_of } = request;
+    let mut chain = Chain::default();
+    chain.explained(explanation, names);
+    let sources =
+        explanation.settings.iter().flat_map(|setting| setting.winners.iter().chain(&setting.losers));
+    let groups: BTreeSet<_> =
+        sources.flat_map(|source| &source.assignments).map(|by| by.group.clone()).collect();
+    if groups.len() > MEMBERSHIPS_MAX {
+        note(&format!("{} groups brought it; the first {MEMBERSHIPS_MAX} are explained", groups.len()));
+    }
+    for group in groups.into_iter().take(MEMBERSHIPS_MAX) {
+        let request = ExplainMembershipRequest { group, device: device.clone(), as_of: as_of.clone() };
+        match api.call(api.groups().explain_membership(request)).await {
+            Ok(membership) => chain.member(&membership),
+            Err(fault) => {
+                note(&format!("why it is in its groups is not known: {}", fault.message));
+                break;
+            }
+        }
+    }
+    let ids: BTreeSet<_> = explanation.settings.iter().map(|setting| setting.id.as_str()).collect();
+    match api.call(api.reports().get_device_report(GetDeviceReportRequest { device, setting, as_of })).await {
+        Ok(report) => chain.reported(&report, &ids),
+        Err(fault) => note(&format!("what the device read back is not known: {}", fault.message)),
+    }
+    chain
 }
 
 async fn group_names(api: &Api) -> Result<Names, Fault> {
@@ -80,6 +126,10 @@ fn text(explanation: &Value) -> String {
     let facts: Vec<_> =
         facts.map(|(name, value)| format!("{name} {}", value.as_str().unwrap_or_default())).collect();
     wrapped(&mut lines, "", &format!("{}: {}", word(explanation, "id"), facts.join(", ")));
+    let (at, where_at) = (word(explanation, "as_of_time"), word(explanation, "position"));
+    if !at.is_empty() {
+        lines.push(format!("as of {at} ({where_at})"));
+    }
     for setting in list(explanation, "settings") {
         lines.push(String::new());
         lines.push(word(setting, "id").to_owned());
@@ -101,6 +151,18 @@ fn text(explanation: &Value) -> String {
         lines.push(String::new());
         let (name, why) = (word(policy, "display_name"), word(policy, "why"));
         wrapped(&mut lines, "", &format!("\"{name}\" does not reach it: {why}."));
+    }
+    let mut links = list(explanation, "chain").peekable();
+    if links.peek().is_some() {
+        lines.extend([String::new(), "How it came to be:".to_owned()]);
+    }
+    for link in links {
+        let position =
+            link["position"].as_u64().map(|position| format!("{}:{position}", word(link, "service")));
+        let parts = [word(link, "time"), position.as_deref().unwrap_or("on the device"), word(link, "actor")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        lines.push(format!("  {}", parts.join("  ")));
+        wrapped(&mut lines, "    ", word(link, "what"));
     }
     lines.join("\n")
 }
@@ -165,12 +227,21 @@ mod tests {
             "id": "5f0c", "facts": {"platform": "linux", "channel": "ssm"},
             "settings": [{"id": "a/b", "summary": "word ".repeat(60), "winners": [source], "waivers": ["w1"]}],
             "not_reaching": [{"display_name": "Other", "why": "excluded by group web"}],
+            "as_of_time": "2026-01-02T00:00:00Z", "position": "policy:9",
+            "chain": [{"step": "reported", "service": "report", "position": 4, "time": "2026-01-01T00:00:09Z",
+                       "actor": "device:5f0c", "what": "the device read back a/b ".repeat(9)}],
         });
         let text = text(&explanation);
         assert!(text.lines().all(|line| line.chars().count() <= COLUMNS_MAX), "{text}");
-        for part in
-            ["channel ssm", "policy:7", "through group web with priority 5", "waiver w1", "excluded by"]
-        {
+        for part in [
+            "channel ssm",
+            "policy:7",
+            "through group web with priority 5",
+            "waiver w1",
+            "excluded by",
+            "as of 2026",
+            "report:4",
+        ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
     }

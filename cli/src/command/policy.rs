@@ -19,6 +19,8 @@ use crate::manifest;
 use crate::output::Data;
 use crate::view;
 
+pub(in crate::command) use revisions::made;
+
 /// Policies and their assignments.
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -20,19 +20,27 @@ pub fn explanation(explanation: &pb::Explanation, names: &Names) -> Value {
         facts,
         settings,
         not_reaching,
-        as_of_time: _,
-        resolved: _,
-        delivered: _,
+        as_of_time,
+        resolved,
+        delivered,
     } = explanation;
     json!({
         "name": device,
         "id": id(device),
         "etag": hex(etag),
         "position": position,
+        "as_of_time": time(*as_of_time),
+        "resolved": resolved.as_ref().map(step),
+        "delivered": delivered.as_ref().map(step),
         "facts": facts.iter().collect::<BTreeMap<_, _>>(),
         "settings": settings.iter().map(|of| setting(of, names)).collect::<Vec<_>>(),
         "not_reaching": not_reaching.iter().map(|of| policy(of, names)).collect::<Vec<_>>(),
     })
+}
+
+fn step(step: &pb::ExplainedStep) -> Value {
+    let pb::ExplainedStep { time: at, position } = step;
+    json!({"time": time(*at), "position": position})
 }
 
 fn setting(explained: &pb::ExplainedSetting, names: &Names) -> Value {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use muster_errors::Fault;
 use muster_eventlog::Actor;
+use muster_eventlog::as_of::Moments;
 use muster_pki::PolicySigner;
 use muster_proto::policy::v1::device_policy_service_server::DevicePolicyServiceServer;
 use muster_proto::policy::v1::policy_service_server::PolicyServiceServer;
@@ -43,6 +44,8 @@ pub struct Grpc {
     pub commands: Arc<Commands>,
     /// The only reader.
     pub queries: Queries,
+    /// What turns past moments into positions.
+    pub moments: Moments,
     /// What other services are asked for.
     pub identity: IdentityClient,
     /// Who was there, and whether twice.

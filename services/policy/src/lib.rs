@@ -33,7 +33,8 @@ use std::time::Duration;
 
 use muster_catalog::Catalogue;
 use muster_client::{Client, ConnectOptions};
-use muster_eventlog::project::{Projected, View};
+use muster_eventlog::kv::MemoryKv;
+use muster_eventlog::project::{self, Projected, View};
 use muster_runtime::{Deps, Readiness, ServiceParts};
 use muster_types::Service;
 
@@ -48,7 +49,7 @@ use grpc::{Grpc, IdentityClient, PolicyKeys};
 use metrics::PolicyMetrics;
 use process_manager::ProcessManager;
 use process_manager::telling::Telling;
-use projection::{Fleet, Resolutions};
+use projection::{Fleet, Past, Resolutions};
 use queries::Queries;
 use watch::Watches;
 
@@ -121,7 +122,8 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         tenant: deps.tenant,
         identity: identity(policy_identity_url, deps)?,
         commands,
-        queries: Queries::new(fleet.clone(), log, clock.now()),
+        queries: Queries::new(fleet.clone(), past(&fleet, &metrics, deps), log, clock.now()),
+        moments: deps.moments.clone(),
         attendance,
         deliveries,
         watches,
@@ -133,6 +135,23 @@ pub fn grpc(config: Config, deps: &Deps) -> Result<(Grpc, Projected<Fleet>), Err
         metrics,
     };
     Ok((grpc, fleet))
+}
+
+/// Starts to read the past once the fleet is there: devices are answered first.
+fn past(fleet: &Projected<Fleet>, metrics: &PolicyMetrics, deps: &Deps) -> Projected<Past> {
+    let (metrics, stopping) = (metrics.clone(), deps.tasks.stopping().clone());
+    let fresh = move || Past::new(metrics.clone());
+    let ending = stopping.clone().cancelled_owned();
+    let (past, folding) = project::start(deps.log.clone(), Arc::new(MemoryKv::default()), fresh, ending);
+    let mut progress = fleet.watch();
+    deps.tasks.spawn(Past::NAME, async move {
+        let is_there = async { progress.wait_for(|progress| progress.caught_up).await.is_ok() };
+        tokio::select! {
+            is_there = is_there => if is_there { folding.await },
+            () = stopping.cancelled() => {}
+        }
+    });
+    past
 }
 
 /// What asks identity, with this service's own certificate.

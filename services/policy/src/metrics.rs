@@ -24,6 +24,7 @@ pub struct PolicyMetrics {
     seen: Counter,
     resolutions_told: Counter,
     deliveries_told: Counter,
+    past_bytes: Gauge,
 }
 
 impl PolicyMetrics {
@@ -46,6 +47,7 @@ impl PolicyMetrics {
                 seen,
                 resolutions_told,
                 deliveries_told,
+                past_bytes,
             } = numbers.clone();
             registry.register(
                 "check_ins_answered_with_policy",
@@ -65,6 +67,7 @@ impl PolicyMetrics {
             let help = "Hints that wait for their turn under the cap";
             registry.register("hints_waiting", help, hints_waiting);
             registry.register("duplicates", "Identities seen to live on two machines", duplicates);
+            registry.register("past_bytes", "Memory of what is kept to explain past moments", past_bytes);
             registry.register("devices_seen", "Devices told to the log as seen", seen);
             let help = "Devices told to the log with what they should have";
             registry.register("resolutions_told", help, resolutions_told);
@@ -128,6 +131,11 @@ impl PolicyMetrics {
     /// Counts devices that the log was told of, with what was delivered to them.
     pub fn deliveries_told(&self, devices: u64) {
         self.deliveries_told.inc_by(devices);
+    }
+
+    /// Says how much memory the past takes.
+    pub fn past_bytes(&self, bytes: usize) {
+        self.past_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Says how many hints wait for their turn.

@@ -2,6 +2,7 @@
 
 pub mod collisions;
 pub mod explain;
+pub mod past;
 pub mod plan;
 
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use crate::domain::assignment::Assigned;
 use crate::domain::resolve::Effective;
 use crate::domain::waiver;
 use crate::history::{self, Revision};
-use crate::projection::Fleet;
 use crate::projection::fleet::{CheckIns, Device, Gone, Management, PolicyRow, facts_mark};
+use crate::projection::{Fleet, Past};
 
 /// Where a page of policies ended: the name and id of its last.
 pub type Mark = (String, PolicyId);
@@ -57,6 +58,7 @@ pub struct Answer {
 /// The queries of this service.
 pub struct Queries {
     fleet: Projected<Fleet>,
+    past: Projected<Past>,
     log: SharedLog,
     /// When this process began.
     start: Timestamp,
@@ -66,10 +68,10 @@ pub struct Queries {
 }
 
 impl Queries {
-    /// Queries on the view, and on the log for what is kept nowhere else, by a process that began at `start`.
+    /// Queries on the views, and on the log for what is kept nowhere else, by a process that began at `start`.
     #[must_use]
-    pub fn new(fleet: Projected<Fleet>, log: SharedLog, start: Timestamp) -> Self {
-        Self { fleet, log, start, caught_up: AtomicBool::new(false), planning: Mutex::default() }
+    pub fn new(fleet: Projected<Fleet>, past: Projected<Past>, log: SharedLog, start: Timestamp) -> Self {
+        Self { fleet, past, log, start, caught_up: AtomicBool::new(false), planning: Mutex::default() }
     }
 
     /// Waits until the view has folded a position.

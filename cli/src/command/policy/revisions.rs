@@ -125,7 +125,7 @@ pub(super) async fn undelete(undelete: Undelete) -> Result<(), Fault> {
 }
 
 /// A policy that is there, or else one that was deleted.
-async fn made(api: &Api, policy: &str) -> Result<String, Fault> {
+pub(in crate::command) async fn made(api: &Api, policy: &str) -> Result<String, Fault> {
     match api.policy(policy).await {
         Err(fault) if fault.code == ErrorCode::PolicyUnknown => api.deleted_policy(policy).await,
         found => found,

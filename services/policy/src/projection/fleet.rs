@@ -42,6 +42,7 @@ use crate::wire::{self, kind};
 pub use crate::domain::resolve::PolicyRow;
 pub use agent::AgentVersion;
 pub use device::{Device, FactsMark, Gone, Management, Told, facts_mark};
+pub(super) use enrollment::rules_of;
 use moves::Moves;
 pub use moves::{Moved, Outcomes};
 use resolving::Touched;
@@ -200,11 +201,11 @@ fn device_of(event: &Envelope) -> DeviceId {
     DeviceId::from_uuid(event.stream.id)
 }
 
-fn decoded<M: prost::Message + Default>(event: &Envelope) -> Result<M, FoldError> {
+pub(super) fn decoded<M: prost::Message + Default>(event: &Envelope) -> Result<M, FoldError> {
     wire::decoded(event).map_err(|reason| FoldError::new(event, reason))
 }
 
-fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
+pub(super) fn bitmap(bytes: &[u8], event: &Envelope) -> Result<RoaringBitmap, FoldError> {
     wire::bitmap(bytes).map_err(|reason| FoldError::new(event, reason))
 }
 

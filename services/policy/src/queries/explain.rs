@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use muster_catalog::Catalogue;
 use muster_errors::Fault;
 use muster_eventlog::command::State as _;
 use muster_types::{
@@ -11,12 +12,13 @@ use muster_types::{
 use super::Queries;
 use crate::domain::assignment::{self, Assignment};
 use crate::domain::explanation::{Explanation, Subject, explain};
-use crate::domain::resolve::{Facts, PolicyRow};
+use crate::domain::resolve::{Facts, Tables};
 use crate::history::{self, Revision};
 use crate::projection::fleet::{Management, Told};
+use crate::projection::past::Step;
 
 /// Why a device is set to what it is set to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeviceExplained {
     /// The resolver's result, taken apart.
     pub explanation: Explanation,
@@ -26,6 +28,12 @@ pub struct DeviceExplained {
     pub names: BTreeMap<PolicyId, String>,
     /// Where the tables were taken from.
     pub positions: Positions,
+    /// The time of the latest event that counted; none when that is all until now.
+    pub time: Option<Timestamp>,
+    /// When the device came to what is resolved for it; none when it was not told yet.
+    pub resolved: Option<Step>,
+    /// When it was sent to the device.
+    pub delivered: Option<Step>,
 }
 
 /// Who assigned a policy to a group.
@@ -41,29 +49,27 @@ pub struct AssignedBy {
 
 impl Queries {
     /// Explains what a device is set to, or one setting of it; `None` for a device that is not there.
-    #[must_use]
-    pub fn explain(&self, device: DeviceId, only: Option<&SettingId>) -> Option<DeviceExplained> {
-        let (tables, catalogue, positions, subject, told) = {
+    pub async fn explain(&self, device: DeviceId, only: Option<&SettingId>) -> Option<DeviceExplained> {
+        let (tables, catalogue, positions, told) = {
             let fleet = self.fleet.read();
             let row = fleet.device(device)?;
-            let subject =
-                Subject { ordinal: row.told.ordinal, facts: fleet.facts(row), idle: idle(&row.told) };
-            (fleet.tables().clone(), fleet.catalogue(), fleet.positions(), subject, row.told)
+            (fleet.tables().clone(), fleet.catalogue(), fleet.positions(), row.told)
         };
-        let explanation = explain(&tables, catalogue, &subject, only);
-        let named =
-            explanation.settings.iter().flat_map(|setting| setting.winners.iter().chain(&setting.losers));
-        let named = named.map(|carrier| carrier.policy);
-        let named = named.chain(explanation.not_reaching.iter().map(|(policy, _)| *policy));
-        let name = |id| {
-            Some((id, tables.policy(id).map(|row: &std::sync::Arc<PolicyRow>| row.display_name.clone())?))
-        };
-        Some(DeviceExplained {
-            names: named.filter_map(name).collect(),
-            facts: facts(&told, subject.facts.as_ref()),
-            explanation,
-            positions,
-        })
+        let explained = explained(&tables, catalogue, &told, positions, only);
+        // While the past is still being read, the steps are left out rather than waited for.
+        if self.past.progress().is_ready() && self.past.wait_for(&positions).await.is_ok() {
+            return Some(self.with_steps(explained, told.ordinal));
+        }
+        Some(explained)
+    }
+
+    pub(super) fn with_steps(&self, explained: DeviceExplained, ordinal: Option<u32>) -> DeviceExplained {
+        let Some(ordinal) = ordinal else { return explained };
+        let (etag, until) = (&explained.explanation.etag, explained.positions.get(Service::Policy));
+        let past = self.past.read();
+        let (resolved, delivered) =
+            (past.resolved(ordinal, etag, until), past.delivered(ordinal, etag, until));
+        DeviceExplained { resolved, delivered, ..explained }
     }
 
     /// The revisions that an explanation names, by policy and number.
@@ -111,6 +117,32 @@ impl Queries {
             }
         }
         Ok(found)
+    }
+}
+
+/// Explains a device by the tables and by what is told of it.
+pub(crate) fn explained(
+    tables: &Tables,
+    catalogue: &Catalogue,
+    told: &Told,
+    positions: Positions,
+    only: Option<&SettingId>,
+) -> DeviceExplained {
+    let known = told.facts(catalogue, tables.rules());
+    let subject = Subject { ordinal: told.ordinal, facts: known, idle: idle(told) };
+    let explanation = explain(tables, catalogue, &subject, only);
+    let named = explanation.settings.iter().flat_map(|setting| setting.winners.iter().chain(&setting.losers));
+    let named = named.map(|carrier| carrier.policy);
+    let named = named.chain(explanation.not_reaching.iter().map(|(policy, _)| *policy));
+    let name = |id| Some((id, tables.policy(id)?.display_name.clone()));
+    DeviceExplained {
+        names: named.filter_map(name).collect(),
+        facts: facts(told, subject.facts.as_ref()),
+        explanation,
+        positions,
+        time: None,
+        resolved: None,
+        delivered: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod check_in_settings;
 mod device;
 mod directives;
 mod house;
+mod past;
 mod plan;
 mod revisions;
 

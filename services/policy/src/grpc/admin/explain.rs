@@ -21,13 +21,23 @@ impl Grpc {
     ) -> Result<Response<pb::Explanation>, Status> {
         caller::admin(&request)?;
         self.settled(&request).await?;
-        let pb::ExplainDeviceRequest { device, setting, as_of: _ } = request.into_inner();
+        let pb::ExplainDeviceRequest { device, setting, as_of } = request.into_inner();
         let id = request::device(self.tenant, "device", &device)?;
         let setting = (!setting.is_empty()).then(|| known_setting(&setting)).transpose()?;
-        let explained = self.queries.explain(id, setting.as_ref());
+        let cut = match as_of {
+            Some(as_of) => self.moments.resolve(&as_of).await.map_err(status)?,
+            None => None,
+        };
+        let explained = match cut {
+            Some(cut) => {
+                self.queries.explain_at(self.tenant, id, setting.as_ref(), &cut).await.map_err(status)?
+            }
+            None => self.queries.explain(id, setting.as_ref()).await,
+        };
         let explained = explained.ok_or_else(|| status(device_unknown(&device)))?;
         let written = self.written(&explained).await.map_err(status)?;
-        Ok(Response::new(convert::explanation(self.tenant, id, explained, &written)))
+        let now = self.clock.now();
+        Ok(Response::new(convert::explanation(self.tenant, id, explained, &written, now)))
     }
 
     /// What the log says of what an explanation names.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use muster_proto::convert::timestamp;
 use muster_proto::policy::v1 as pb;
-use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, TenantId};
+use muster_types::{DeviceId, GroupId, PolicyId, ResourceName, TenantId, Timestamp};
 
 use super::hex;
 use crate::domain::assignment::Priority;
 use crate::domain::explanation::{Carrier, Explained, Explanation};
 use crate::history::Revision;
+use crate::projection::past::Step;
 use crate::queries::explain::{AssignedBy, DeviceExplained};
 
 /// What the log says of what an explanation names.
@@ -26,8 +27,9 @@ pub(in crate::grpc) fn explanation(
     device: DeviceId,
     explained: DeviceExplained,
     written: &Written,
+    now: Timestamp,
 ) -> pb::Explanation {
-    let DeviceExplained { explanation, facts, names, positions } = explained;
+    let DeviceExplained { explanation, facts, names, positions, time, resolved, delivered } = explained;
     let Explanation { etag, settings, not_reaching } = explanation;
     let names = Names { tenant, names, written };
     let not_reaching = not_reaching.into_iter().map(|(policy, why)| pb::ExplainedPolicy {
@@ -42,8 +44,15 @@ pub(in crate::grpc) fn explanation(
         facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         not_reaching: not_reaching.collect(),
         settings: settings.into_iter().map(|setting| names.setting(setting)).collect(),
-        ..Default::default()
+        as_of_time: Some(timestamp(time.unwrap_or(now))),
+        resolved: resolved.map(step),
+        delivered: delivered.map(step),
     }
+}
+
+fn step(step: Step) -> pb::ExplainedStep {
+    let Step { time, position } = step;
+    pb::ExplainedStep { time: Some(timestamp(time)), position }
 }
 
 struct Names<'a> {

@@ -8,7 +8,7 @@ use muster_proto::enroll::v1 as enroll;
 use muster_types::EnrollmentCode;
 
 use super::device::facts_mark;
-use super::{AgentVersion, Fleet, Gone, Management, decoded, device_of};
+use super::{AgentVersion, Fleet, Gone, Management, Told, decoded, device_of};
 use crate::store;
 use crate::wire::kind;
 
@@ -19,13 +19,7 @@ impl Fleet {
     /// Folds which edition of the rules holds: a change concerns every device.
     pub(super) fn scope_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
         let enroll::EnforcementScopeChanged { enforcement_scope } = decoded(event)?;
-        let scope =
-            enforcement_scope.ok_or_else(|| FoldError::new(event, "enforcement_scope: must be set"))?;
-        let rules = match scope.rules_as_of() {
-            enroll::RulesAsOf::RulesAsOf202309 => RulesAsOf::September2023,
-            enroll::RulesAsOf::Unspecified | enroll::RulesAsOf::Current => RulesAsOf::Current,
-        };
-        if self.tables.set_rules(rules) {
+        if self.tables.set_rules(rules_of(enforcement_scope, event)?) {
             self.touch(self.everyone(), event);
             dirty.mark(store::rules_key());
         }
@@ -34,97 +28,16 @@ impl Fleet {
 
     /// Folds an event of a device's enrollment or registration; one of another kind is skipped.
     pub(super) fn device_changed(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
-        match event.kind.as_str() {
-            kind::DEVICE_ONBOARDED => {
-                let enroll::DeviceOnboarded { onboarding_token_id: _, key_digest: _, facts, facts_digest } =
-                    decoded(event)?;
-                self.surveyed(facts, &facts_digest, event, dirty)?;
-                self.came_in(event, dirty);
-            }
-            kind::FACTS_CHANGED => {
-                let enroll::DeviceFactsChanged { facts, facts_digest } = decoded(event)?;
-                self.surveyed(facts, &facts_digest, event, dirty)?;
-            }
-            kind::ENROLLMENT_PERMITTED => self.came_in(event, dirty),
-            kind::ENROLLMENT_SUCCEEDED => {
-                let succeeded: enroll::EnrollmentSucceeded = decoded(event)?;
-                self.managed(management(succeeded.managed_by(), &succeeded.code), event, dirty);
-            }
-            kind::ENROLLMENT_REFUSED => {
-                let enroll::EnrollmentRefused { reason, message: _, scope_version: _ } = decoded(event)?;
-                self.managed(Management::Elsewhere(code(&reason)), event, dirty);
-            }
-            kind::AUTHORITY_CHANGED => {
-                let changed: enroll::ManagementAuthorityChanged = decoded(event)?;
-                self.managed(management(changed.to(), &changed.code), event, dirty);
-            }
-            kind::OFFBOARDING_REQUESTED => {
-                let enroll::DeviceOffboardingRequested { expire_time } = decoded(event)?;
-                let expire = expire_time.map(moment);
-                self.change(device_of(event), |told| told.offboarding = expire, event, dirty);
-            }
-            kind::DEVICE_OFFBOARDED => self.went(Gone::Offboarded, event, dirty),
-            kind::DEVICE_DELETED => self.went(Gone::Deleted, event, dirty),
-            kind::DEVICE_MERGED => self.went(Gone::Merged, event, dirty),
-            kind::TRUST_ESTABLISHED => self.trusted(event, dirty),
-            kind::CLONE_SUSPECTED => self.quarantine(true, event, dirty),
-            // A revocation resolves nothing: the device is in quarantine again once it is trusted again.
-            kind::CLONE_RESOLVED | kind::REGISTRATION_REMOVED => self.quarantine(false, event, dirty),
-            _ => {}
+        if event.kind.as_str() == kind::TRUST_ESTABLISHED {
+            self.trusted(event, dirty);
+            return Ok(());
+        }
+        let id = device_of(event);
+        let mut after = self.find(id).map(|device| device.told).unwrap_or_default();
+        if after.follow(event)? {
+            self.change(id, |told| *told = after, event, dirty);
         }
         Ok(())
-    }
-
-    fn surveyed(
-        &mut self,
-        facts: Option<enroll::DeviceFacts>,
-        digest: &[u8],
-        event: &Envelope,
-        dirty: &mut Dirty,
-    ) -> Result<(), FoldError> {
-        let facts = facts.ok_or_else(|| FoldError::new(event, "facts: must be set"))?;
-        let platform = match facts.platform() {
-            enroll::Platform::Unspecified => return Err(FoldError::new(event, "platform: must be set")),
-            enroll::Platform::Windows => Platform::Windows,
-            enroll::Platform::Linux => Platform::Linux,
-            enroll::Platform::Macos => Platform::Macos,
-        };
-        let mark = facts_mark(digest);
-        let surveyed = |told: &mut super::Told| {
-            told.platform = Some(platform);
-            told.facts = mark;
-            told.domain_controller = facts.domain_role() == enroll::DomainRole::DomainController;
-            told.agent = agent(&facts);
-            told.tamper = tamper(&facts);
-        };
-        self.change(device_of(event), surveyed, event, dirty);
-        Ok(())
-    }
-
-    /// A device that comes in begins anew, whatever it was before.
-    fn came_in(&mut self, event: &Envelope, dirty: &mut Dirty) {
-        let came_in = |told: &mut super::Told| {
-            told.gone = None;
-            told.offboarding = None;
-            told.management = Management::Undecided;
-        };
-        self.change(device_of(event), came_in, event, dirty);
-    }
-
-    fn went(&mut self, gone: Gone, event: &Envelope, dirty: &mut Dirty) {
-        let went = |told: &mut super::Told| {
-            told.gone = Some(gone);
-            told.offboarding = None;
-        };
-        self.change(device_of(event), went, event, dirty);
-    }
-
-    fn managed(&mut self, management: Management, event: &Envelope, dirty: &mut Dirty) {
-        self.change(device_of(event), |told| told.management = management, event, dirty);
-    }
-
-    fn quarantine(&mut self, quarantined: bool, event: &Envelope, dirty: &mut Dirty) {
-        self.change(device_of(event), |told| told.quarantined = quarantined, event, dirty);
     }
 
     /// The first trust in a device gives it its ordinal; later ones change nothing here.
@@ -139,6 +52,97 @@ impl Fleet {
             self.change(id, |told| told.ordinal = Some(ordinal), event, dirty);
             self.name_in_waivers(id, ordinal);
         }
+    }
+}
+
+/// Which edition of the rules an enforcement scope names.
+pub(in crate::projection) fn rules_of(
+    scope: Option<enroll::EnforcementScope>,
+    event: &Envelope,
+) -> Result<RulesAsOf, FoldError> {
+    let scope = scope.ok_or_else(|| FoldError::new(event, "enforcement_scope: must be set"))?;
+    Ok(match scope.rules_as_of() {
+        enroll::RulesAsOf::RulesAsOf202309 => RulesAsOf::September2023,
+        enroll::RulesAsOf::Unspecified | enroll::RulesAsOf::Current => RulesAsOf::Current,
+    })
+}
+
+impl Told {
+    /// Folds an event of the device's enrollment or registration, but for its ordinal, which all devices' events give;
+    /// whether the event is of a kind that tells something here.
+    ///
+    /// # Errors
+    /// [`FoldError`] when the event is damaged.
+    pub fn follow(&mut self, event: &Envelope) -> Result<bool, FoldError> {
+        match event.kind.as_str() {
+            kind::DEVICE_ONBOARDED => {
+                let enroll::DeviceOnboarded { onboarding_token_id: _, key_digest: _, facts, facts_digest } =
+                    decoded(event)?;
+                self.surveyed(facts, &facts_digest, event)?;
+                self.came_in();
+            }
+            kind::FACTS_CHANGED => {
+                let enroll::DeviceFactsChanged { facts, facts_digest } = decoded(event)?;
+                self.surveyed(facts, &facts_digest, event)?;
+            }
+            kind::ENROLLMENT_PERMITTED => self.came_in(),
+            kind::ENROLLMENT_SUCCEEDED => {
+                let succeeded: enroll::EnrollmentSucceeded = decoded(event)?;
+                self.management = management(succeeded.managed_by(), &succeeded.code);
+            }
+            kind::ENROLLMENT_REFUSED => {
+                let enroll::EnrollmentRefused { reason, message: _, scope_version: _ } = decoded(event)?;
+                self.management = Management::Elsewhere(code(&reason));
+            }
+            kind::AUTHORITY_CHANGED => {
+                let changed: enroll::ManagementAuthorityChanged = decoded(event)?;
+                self.management = management(changed.to(), &changed.code);
+            }
+            kind::OFFBOARDING_REQUESTED => {
+                let enroll::DeviceOffboardingRequested { expire_time } = decoded(event)?;
+                self.offboarding = expire_time.map(moment);
+            }
+            kind::DEVICE_OFFBOARDED => self.went(Gone::Offboarded),
+            kind::DEVICE_DELETED => self.went(Gone::Deleted),
+            kind::DEVICE_MERGED => self.went(Gone::Merged),
+            kind::CLONE_SUSPECTED => self.quarantined = true,
+            // A revocation resolves nothing: the device is in quarantine again once it is trusted again.
+            kind::CLONE_RESOLVED | kind::REGISTRATION_REMOVED => self.quarantined = false,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn surveyed(
+        &mut self,
+        facts: Option<enroll::DeviceFacts>,
+        digest: &[u8],
+        event: &Envelope,
+    ) -> Result<(), FoldError> {
+        let facts = facts.ok_or_else(|| FoldError::new(event, "facts: must be set"))?;
+        self.platform = Some(match facts.platform() {
+            enroll::Platform::Unspecified => return Err(FoldError::new(event, "platform: must be set")),
+            enroll::Platform::Windows => Platform::Windows,
+            enroll::Platform::Linux => Platform::Linux,
+            enroll::Platform::Macos => Platform::Macos,
+        });
+        self.facts = facts_mark(digest);
+        self.domain_controller = facts.domain_role() == enroll::DomainRole::DomainController;
+        self.agent = agent(&facts);
+        self.tamper = tamper(&facts);
+        Ok(())
+    }
+
+    /// A device that comes in begins anew, whatever it was before.
+    const fn came_in(&mut self) {
+        self.gone = None;
+        self.offboarding = None;
+        self.management = Management::Undecided;
+    }
+
+    const fn went(&mut self, gone: Gone) {
+        self.gone = Some(gone);
+        self.offboarding = None;
     }
 }
 

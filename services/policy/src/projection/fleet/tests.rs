@@ -2,6 +2,7 @@
 
 mod decisions;
 mod history;
+mod past;
 mod planning;
 mod random;
 mod telling;
