@@ -21,7 +21,7 @@ use crate::house::{House, TENANT, admin, by, device, device_name, from_device, l
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 impl House {
-    async fn check_in(&self, n: u8, applied_etag: &[u8]) -> Outcome {
+    pub(crate) async fn check_in(&self, n: u8, applied_etag: &[u8]) -> Outcome {
         let request =
             pb::CheckInRequest { sequence: 1, applied_etag: applied_etag.into(), ..Default::default() };
         self.answer(n, request).await.outcome.unwrap()

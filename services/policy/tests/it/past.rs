@@ -27,19 +27,19 @@ async fn asked(house: &House, n: u8, as_of: AsOf) -> Result<pb::Explanation, Fau
 }
 
 /// A moment of the story: where the log of the service was, and when.
-struct At {
+struct Point {
     position: String,
     time: Timestamp,
 }
 
 /// A policy that is made, assigned and revised, a minute apart.
-async fn story() -> (House, [At; 3]) {
+async fn story() -> (House, [Point; 3]) {
     let house = House::with_devices().await;
     let done = async |position: String| {
         house.seen(&position).await;
         let time = house.clock.now();
         house.clock.advance(Duration::from_secs(60));
-        At { position, time }
+        Point { position, time }
     };
     let created = house.grpc.create_policy(admin(create("Baseline", vec![level("real_time")]))).await;
     let created = created.expect("created");
@@ -66,7 +66,7 @@ fn in_force(explanation: &pb::Explanation) -> Option<(u64, String)> {
 #[tokio::test]
 async fn a_past_moment_is_explained_by_what_was_decided_until_then() {
     let (house, [first, second, third]) = story().await;
-    for (At { position, time }, expected) in
+    for (Point { position, time }, expected) in
         [(first, None), (second, Some((1, String::new()))), (third, Some((2, "lunch".to_owned())))]
     {
         let by_position = asked(&house, 0, at(&position)).await.expect("explained");
