@@ -261,6 +261,11 @@ impl Deployment {
         succeed(&mut command);
     }
 
+    /// Types a command that may fail, and gives all that it says.
+    pub(crate) fn tried_for_output(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
     /// Types a command that may fail.
     pub(crate) fn tried(&self, args: &[&str]) {
         drop(self.command(args).output().unwrap());

@@ -45,6 +45,13 @@ fn tell(deployment: &mut Deployment, at: impl FnOnce(&mut Deployment)) {
     eventually("the device is in the group", || is_member(deployment, &id));
     let why = deployment.muster(&["group", "explain", "Lab", &id]);
     assert_eq!((&why["result"], &why["explain"][2]["device_has"]), (&json!(true), &json!("lab")));
+    let fact = |why: &Value, property: &str| {
+        let facts = why["facts"].as_array().unwrap();
+        facts.iter().find(|fact| fact["property"] == property).unwrap().clone()
+    };
+    assert_eq!((&why["member"], &why["verdict"]), (&json!(true), &json!("in")));
+    let came = why["changed"]["position"].as_str().unwrap().to_owned();
+    assert!(fact(&why, "tags")["position"].as_str().unwrap().starts_with("enroll:"), "{why}");
     eventually("the policy is in force", || {
         let enforced = &agent.managed_configuration()["antivirusEngine"]["enforcementLevel"];
         (enforced == "real_time").then_some(())
@@ -55,6 +62,13 @@ fn tell(deployment: &mut Deployment, at: impl FnOnce(&mut Deployment)) {
     assert_eq!((&shown["member_count"], &shown["processing"]["unknown_count"]), (&json!(1), &json!(0)));
     deployment.muster(&["device", "untag", &id, "Lab"]);
     eventually("the device has left the group", || is_member(deployment, &id).is_none().then_some(()));
+    let left = deployment.muster(&["group", "explain", "Lab", "--device", &id]);
+    assert_eq!((&left["member"], &left["verdict"]), (&json!(false), &json!("out")));
+    let then = deployment.muster(&["group", "explain", "Lab", "--device", &id, "--as-of", &came]);
+    assert_eq!((&then["member"], &then["changed"]), (&json!(true), &why["changed"]));
+    assert_eq!((&fact(&then, "tags"), &then["result"]), (&fact(&why, "tags"), &json!(true)));
+    let early = ["group", "explain", "Lab", "--device", &id, "--as-of", "2001-01-01T00:00:00Z"];
+    assert_eq!(deployment.refused(&early), "AS_OF_INVALID");
     deployment.muster(&["group", "edit-rule", "Lab", "--rule", "device.objectId -ne null"]);
     eventually("all devices are in", || is_member(deployment, &id));
     deployment.muster(&["group", "delete", "Lab"]);

@@ -14,3 +14,4 @@ mod refusals;
 mod story;
 mod traces;
 mod trust;
+mod verified;
