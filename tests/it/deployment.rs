@@ -266,6 +266,14 @@ impl Deployment {
         self.command(args).output().unwrap()
     }
 
+    /// Types a command that prints no JSON of its own accord, and gives what it prints; it must succeed.
+    pub(crate) fn printed(&self, args: &[&str]) -> String {
+        let mut command = muster();
+        command.args(args).args(["--endpoint", &self.endpoint()]);
+        command.arg("--data-dir").arg(self.pki().parent().unwrap());
+        String::from_utf8(succeed(&mut command).stdout).unwrap()
+    }
+
     /// Types a command that may fail.
     pub(crate) fn tried(&self, args: &[&str]) {
         drop(self.command(args).output().unwrap());

@@ -11,6 +11,7 @@ mod lifecycle;
 mod policy_files;
 mod quickstart;
 mod refusals;
+mod reports;
 mod story;
 mod traces;
 mod trust;
