@@ -230,7 +230,7 @@ impl Demo {
 
     /// Waits until the report has heard from policy, too, that this is what the device should have.
     async fn confirmed(&self, device: &str, etag: &[u8]) -> Result<DeviceReport, Fault> {
-        let knows_it = |report: &DeviceReport| report.desired_etag == etag || report.settings.is_empty();
+        let knows_it = |report: &DeviceReport| report.desired_etag == etag;
         self.report_once("get its policy told to the report", device, knows_it).await
     }
 

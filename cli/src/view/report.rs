@@ -51,28 +51,10 @@ pub fn device(report: &pb::DeviceReport) -> Value {
         "policy_version": status.policy_version,
         "apply_time": time(status.apply_time),
         "refused_reason": some(&status.refused_reason),
-        "settings": settings(report, &status),
+        "settings": report.settings.iter().map(setting).collect::<Vec<_>>(),
         "report_position": report.report_position,
         "position": report.position,
     })
-}
-
-/// A service that joins nothing to what the device says answers with what it says.
-fn settings(report: &pb::DeviceReport, status: &pb::DeviceStatus) -> Vec<Value> {
-    if !report.settings.is_empty() {
-        return report.settings.iter().map(setting).collect();
-    }
-    let said = status.settings.iter().map(|said| pb::DeviceSetting {
-        id: said.id.clone(),
-        desired: said.desired.clone(),
-        observed: said.observed.clone(),
-        state: said.state,
-        reason: said.reason.clone(),
-        message: said.message.clone(),
-        corrections: said.corrections,
-        ..Default::default()
-    });
-    said.map(|said| setting(&said)).collect()
 }
 
 fn setting(setting: &pb::DeviceSetting) -> Value {
