@@ -62,7 +62,8 @@ impl Agent {
     /// # Errors
     /// [`Error`] when nothing can be done before something outside is mended.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        self.shell()?.run(Until::Stopped, shutdown).await
+        // Boxed, as below: the loop holds all that it knows.
+        Box::pin(self.shell()?.run(Until::Stopped, shutdown)).await
     }
 
     /// Checks in once, applies and reports what comes of it, and ends.
@@ -70,7 +71,7 @@ impl Agent {
     /// # Errors
     /// [`Error`] of the first thing that fails.
     pub async fn once(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        self.shell()?.run(Until::CheckedIn, shutdown).await
+        Box::pin(self.shell()?.run(Until::CheckedIn, shutdown)).await
     }
 
     fn shell(self) -> Result<Shell, Error> {
