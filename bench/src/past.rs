@@ -224,7 +224,7 @@ impl Story {
         let revised = pb::PolicyRevised {
             revision: self.versions[&stream] + 1,
             display_name: format!("policy {n}"),
-            settings: settings(PROFILE, revision % 2 == 0)?,
+            settings: settings(PROFILE, revision.is_multiple_of(2))?,
             ..Default::default()
         };
         self.add(Aggregate::Policy, policy(n).uuid(), "muster.policy.v1.PolicyRevised", &revised).await

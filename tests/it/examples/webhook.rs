@@ -62,7 +62,7 @@ impl Received {
             return 500;
         }
         // Every third is busy at first.
-        if *tries == 1 && event["position"].as_u64().unwrap() % 3 == 0 {
+        if *tries == 1 && event["position"].as_u64().unwrap().is_multiple_of(3) {
             return 503;
         }
         self.taken.push(event);
@@ -94,9 +94,9 @@ fn receiver(received: &Arc<Mutex<Received>>) -> String {
     let received = Arc::clone(received);
     // One after the other, so that the order of arrival is what is recorded.
     std::thread::spawn(move || {
-        listener.incoming().flatten().for_each(|stream| {
+        for stream in listener.incoming().flatten() {
             answer(&received, stream);
-        })
+        }
     });
     url
 }

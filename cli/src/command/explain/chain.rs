@@ -67,13 +67,12 @@ impl Chain {
                 sources.iter().for_each(|source| self.source(setting, source, wins, names));
             }
         }
-        for (step, at) in [(Step::Resolved, &explanation.resolved), (Step::Delivered, &explanation.delivered)]
-        {
+        let sent = format!("the policy with etag {} was sent to it", short(&explanation.etag));
+        for (step, at, what) in [
+            (Step::Resolved, &explanation.resolved, results(explanation)),
+            (Step::Delivered, &explanation.delivered, sent),
+        ] {
             let Some(policy::ExplainedStep { time, position }) = at else { continue };
-            let what = match step {
-                Step::Resolved => results(explanation),
-                _ => format!("the policy with etag {} was sent to it", short(&explanation.etag)),
-            };
             let actor = "service:policy".to_owned();
             self.add(Link {
                 step,
@@ -220,10 +219,8 @@ fn value(link: Link) -> Value {
 /// What the settings came to, with those who lost and how values are brought together.
 fn results(explanation: &policy::Explanation) -> String {
     let result = |setting: &policy::ExplainedSetting| {
-        let is = match view::setting_value(setting.value.as_ref()) {
-            Value::Null => "withheld".to_owned(),
-            value => value.to_string(),
-        };
+        let value = view::setting_value(setting.value.as_ref());
+        let is = if value.is_null() { "withheld".to_owned() } else { value.to_string() };
         let lost: Vec<_> = setting.losers.iter().map(|loser| format!("{:?}", loser.display_name)).collect();
         let lost = if lost.is_empty() { String::new() } else { format!(" over {}", lost.join(" and ")) };
         format!("{} = {is} by {}{lost}", setting.id, setting.merge_mode)

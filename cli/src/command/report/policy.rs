@@ -66,39 +66,27 @@ pub(super) async fn run(options: Options) -> Result<(), Fault> {
         let request = GetPolicySettingsRequest { policy: name };
         let answer = api.call(api.reports().get_policy_settings(request)).await?;
         let answer = report::policy_settings(&answer);
-        return print(&answer, format, list(&answer, "settings", "id"), settings_text);
+        return print(&answer, format, &list(&answer, "settings", "id"), settings_text);
     }
     if convergence {
         let request = GetPolicyConvergenceRequest { policy: name };
         let answer = api.call(api.reports().get_policy_convergence(request)).await?;
         let answer = report::convergence(&answer);
-        return print(
-            &answer,
-            format,
-            answer["policy"].as_str().unwrap_or_default().to_owned(),
-            convergence_text,
-        );
+        return print(&answer, format, word(&answer, "policy"), convergence_text);
     }
     if devices || filter.is_given() {
         return listed(&api, name, &filter, page, format).await;
     }
     let request = GetPolicyReportRequest { policy: name };
     let answer = report::policy(&api.call(api.reports().get_policy_report(request)).await?);
-    print(&answer, format, answer["name"].as_str().unwrap_or_default().to_owned(), |answer| {
-        text(&policy, answer)
-    })
+    print(&answer, format, word(&answer, "name"), |answer| text(&policy, answer))
 }
 
-fn print(
-    answer: &Value,
-    format: Format,
-    names: String,
-    text: impl Fn(&Value) -> String,
-) -> Result<(), Fault> {
+fn print(answer: &Value, format: Format, names: &str, text: impl Fn(&Value) -> String) -> Result<(), Fault> {
     match format {
         Format::Json => output::print_json(answer),
         Format::Yaml => output::print_yaml(answer),
-        Format::Name => print_text(&names),
+        Format::Name => print_text(names),
         Format::Table => print_text(&text(answer)),
     }
 }
@@ -125,7 +113,7 @@ async fn listed(api: &Api, policy: String, filter: &Filter, page: Page, format: 
     let request = ListPolicyDevicesRequest { policy, page_size, page_token, filter };
     let answer = api.call(api.reports().list_policy_devices(request)).await?;
     let answer = report::policy_devices(&answer);
-    print(&answer, format, list(&answer, "devices", "name"), devices_text)?;
+    print(&answer, format, &list(&answer, "devices", "name"), devices_text)?;
     if format == Format::Table {
         let shown = items(&answer, "devices").count();
         note(&format!(

@@ -37,6 +37,9 @@ const JOINED: u32 = 1;
 /// The tag of devices that should have nothing.
 const NOTHING: u32 = 0;
 
+/// What became of an assignment, by the position from which it held.
+type Became = Vec<(u64, Option<Assigned>)>;
+
 /// The view.
 #[derive(Debug, Default)]
 pub struct Past {
@@ -45,7 +48,7 @@ pub struct Past {
     rules: Vec<(u64, RulesAsOf)>,
     groups: FxHashMap<GroupId, Mentions>,
     /// What became of assignments; none where they were taken back.
-    assignments: BTreeMap<(PolicyId, GroupId), Vec<(u64, Option<Assigned>)>>,
+    assignments: BTreeMap<(PolicyId, GroupId), Became>,
     waivers: BTreeMap<WaiverId, Granted>,
     /// Etags that devices were told of and sent, by their number; from 1.
     etags: FxHashMap<Digest, u32>,

@@ -64,10 +64,8 @@ fn as_usual(beside: &mut tempfile::Builder<'_, '_>) {
 fn as_usual(_: &mut tempfile::Builder<'_, '_>) {}
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Fault {
-    let code = match error.kind() {
-        std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
-        _ => ErrorCode::ConfigInvalid,
-    };
+    let is_full = error.kind() == std::io::ErrorKind::StorageFull;
+    let code = if is_full { ErrorCode::DiskFull } else { ErrorCode::ConfigInvalid };
     Fault::new(code, format!("{} cannot be written: {error}", path.display()))
 }
 
