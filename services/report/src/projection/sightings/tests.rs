@@ -196,7 +196,7 @@ proptest! {
         turns in prop::collection::vec(0_usize..3, 80),
     ) {
         let one_by_one = folded(logs.iter().flatten());
-        let mut rest = logs.clone().map(Vec::into_iter);
+        let mut rest = logs.map(Vec::into_iter);
         let mut mixed = Vec::new();
         for turn in turns.into_iter().chain(0..3) {
             mixed.extend(rest[turn].next());
