@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_catalog::Catalogue;
+use muster_errors::ErrorCode;
 use muster_types::{DeviceId, SettingId, TenantId, Timestamp, WithheldReason};
 
 use super::super::Standings;
@@ -259,27 +260,27 @@ pub(in crate::projection::standings) const fn code(state: DeviceState) -> &'stat
         DeviceState::Confirmed => "",
         DeviceState::Failed => "FAILED",
         DeviceState::Refused => "REFUSED",
-        DeviceState::TamperProtected => "TAMPER_PROTECTED",
-        DeviceState::Conflict => "CONFLICT",
+        DeviceState::TamperProtected => ErrorCode::TamperProtected.as_str(),
+        DeviceState::Conflict => ErrorCode::SettingConflict.as_str(),
         DeviceState::NeverDelivered => "NEVER_DELIVERED",
         DeviceState::Delivered => "DELIVERED",
         DeviceState::Applying => "APPLYING",
         DeviceState::Unknown => "UNKNOWN",
-        DeviceState::Unsupported => "UNSUPPORTED",
-        DeviceState::Waived => "WAIVED",
+        DeviceState::Unsupported => ErrorCode::SettingNotApplicable.as_str(),
+        DeviceState::Waived => ErrorCode::SettingWaived.as_str(),
     }
 }
 
-/// The code of why a setting is withheld.
+/// The code of why a setting is withheld: what the device says of it too, once it does.
 pub(in crate::projection::standings) const fn why_withheld(reason: WithheldReason) -> &'static str {
     match reason {
-        WithheldReason::Conflict => "CONFLICT",
-        WithheldReason::Platform => "PLATFORM",
-        WithheldReason::Channel => "CHANNEL",
-        WithheldReason::DomainController => "DOMAIN_CONTROLLER",
-        WithheldReason::AgentVersion => "AGENT_VERSION",
-        WithheldReason::Waived => "WAIVED",
-        WithheldReason::TamperProtected => "TAMPER_PROTECTED",
-        WithheldReason::Rules => "RULES",
+        WithheldReason::Conflict => ErrorCode::SettingConflict.as_str(),
+        WithheldReason::Platform
+        | WithheldReason::Channel
+        | WithheldReason::DomainController
+        | WithheldReason::AgentVersion
+        | WithheldReason::Rules => ErrorCode::SettingNotApplicable.as_str(),
+        WithheldReason::Waived => ErrorCode::SettingWaived.as_str(),
+        WithheldReason::TamperProtected => ErrorCode::TamperProtected.as_str(),
     }
 }
