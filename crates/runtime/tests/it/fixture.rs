@@ -238,7 +238,9 @@ async fn mk_server_gated(connections_max: usize, permits: usize) -> Server {
         .add_service(DevicePolicyServiceServer::new(probe.clone()));
     let gate = Arc::new(Semaphore::new(permits));
     let log: SharedLog = Arc::new(GatedLog { inner: MemoryLog::default(), gate: gate.clone() });
-    let moments = muster_runtime::moments(&log, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
+    // Of a log of its own, so that it takes no permit of the gate.
+    let ungated: SharedLog = Arc::new(MemoryLog::default());
+    let moments = muster_runtime::moments(&ungated, Arc::new(MemoryKv::default()), clock.clone(), &tasks);
     let revocations = Revocations::start(&Deps {
         moments,
         log: log.clone(),
