@@ -220,7 +220,11 @@ fn value(link: Link) -> Value {
 fn results(explanation: &policy::Explanation) -> String {
     let result = |setting: &policy::ExplainedSetting| {
         let value = view::setting_value(setting.value.as_ref());
-        let is = if value.is_null() { "withheld".to_owned() } else { value.to_string() };
+        let is = match (value.is_null(), setting.withheld()) {
+            (false, _) => value.to_string(),
+            (true, policy::WithheldReason::Unspecified) => "not set".to_owned(),
+            (true, _) => "withheld".to_owned(),
+        };
         let lost: Vec<_> = setting.losers.iter().map(|loser| format!("{:?}", loser.display_name)).collect();
         let lost = if lost.is_empty() { String::new() } else { format!(" over {}", lost.join(" and ")) };
         format!("{} = {is} by {}{lost}", setting.id, setting.merge_mode)
