@@ -14,7 +14,7 @@ use muster_proto::policy::v1::SettingValue;
 use muster_proto::policy::v1::setting_value::Kind;
 use muster_proto::report::v1 as pb;
 use muster_report::commands::Commands;
-use muster_report::domain::device_status::Status;
+use muster_report::domain::device_status::Statement;
 use muster_report::projection::Sightings;
 use muster_types::{DeviceId, Service, SystemClock, TenantId, Version};
 use prost::Message as _;
@@ -96,7 +96,7 @@ async fn statuses(requests: Arc<[Vec<u8>]>) -> anyhow::Result<f64> {
         async move {
             let message = pb::ReportStatusRequest::decode(&*requests[n])?.status.unwrap_or_default();
             let device = DeviceId::from_uuid(events::stream(n).id);
-            commands.report_status((TenantId::DEFAULT, device), Status::try_from(message)?).await?;
+            commands.report_status((TenantId::DEFAULT, device), Statement::try_from(message)?).await?;
             Ok(())
         }
     };

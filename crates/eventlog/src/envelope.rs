@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use muster_types::{Digest, EventId, Service, StreamId, Timestamp, Version};
-use sha2::{Digest as _, Sha256};
+use muster_types::{Canonical, Digest, EventId, Service, StreamId, Timestamp, Version};
 use uuid::Uuid;
 
 /// Largest payload of an event, in bytes.
@@ -141,8 +140,7 @@ impl Envelope {
     pub fn hash(&self) -> Digest {
         let Self { position: _, event_id, stream, version, kind, context, prev_hash, payload } = self;
         let Context { actor, time, correlation_id, causation_id, traceparent } = context;
-        let mut input = HashInput::default();
-        input.put(b"muster.event.v1");
+        let mut input = Canonical::new(b"muster.event.v1");
         input.put(prev_hash);
         input.put(event_id.as_bytes());
         input.put(&[stream.aggregate as u8]);
@@ -153,42 +151,10 @@ impl Envelope {
         input.put(causation_id.map_or([0; 16], |id| *id.as_bytes()).as_slice());
         let traceparent = traceparent.as_deref().unwrap_or_default();
         for text in [stream.tenant.as_str(), kind.as_str(), actor.as_str(), traceparent] {
-            input.put(&(text.len() as u64).to_be_bytes());
-            input.put(text.as_bytes());
+            input.bytes(text.as_bytes());
         }
         input.put(payload);
-        input.finish()
-    }
-}
-
-/// Bytes collected on the stack, so that an event of common size is hashed in one go.
-struct HashInput {
-    hasher: Sha256,
-    collected: [u8; 768],
-    len: usize,
-}
-
-impl Default for HashInput {
-    fn default() -> Self {
-        Self { hasher: Sha256::new(), collected: [0; 768], len: 0 }
-    }
-}
-
-impl HashInput {
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(free) = self.collected.get_mut(self.len..self.len + bytes.len()) {
-            free.copy_from_slice(bytes);
-            self.len += bytes.len();
-            return;
-        }
-        self.hasher.update(&self.collected[..self.len]);
-        self.hasher.update(bytes);
-        self.len = 0;
-    }
-
-    fn finish(mut self) -> Digest {
-        self.hasher.update(&self.collected[..self.len]);
-        self.hasher.finalize().into()
+        input.digest()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O or reads a clock; see [`time::Clock`] for how time enters a program.
 
+pub mod canonical;
 pub mod enrollment;
 pub mod hardware;
 pub mod id;
@@ -10,6 +11,7 @@ pub mod setting;
 pub mod stream;
 pub mod time;
 
+pub use canonical::Canonical;
 pub use enrollment::EnrollmentCode;
 pub use hardware::{HardwareKey, HardwareKeyKind};
 pub use id::{

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::Canonical;
 
 /// Longest setting id, in bytes.
 pub const SETTING_ID_BYTES_MAX: usize = 160;
@@ -113,42 +114,6 @@ impl SettingValue {
             Self::Objects(_) => "object_list",
         }
     }
-
-    /// Feeds the canonical encoding to a hash: type tag, then lengths and bytes, big-endian. Equal values, equal bytes.
-    pub fn hash_canonical(&self, hasher: &mut Sha256) {
-        match self {
-            Self::Boolean(value) => hasher.update([1, u8::from(*value)]),
-            Self::Integer(value) => {
-                hasher.update([2]);
-                hasher.update(value.to_be_bytes());
-            }
-            Self::Text(value) => {
-                hasher.update([3]);
-                hash_text(hasher, value);
-            }
-            Self::Strings(values) => {
-                hasher.update([4]);
-                hasher.update((values.len() as u64).to_be_bytes());
-                values.iter().for_each(|value| hash_text(hasher, value));
-            }
-            Self::Objects(values) => {
-                hasher.update([5]);
-                hasher.update((values.len() as u64).to_be_bytes());
-                for object in values {
-                    hasher.update((object.len() as u64).to_be_bytes());
-                    for (name, value) in object {
-                        hash_text(hasher, name);
-                        value.hash_canonical(hasher);
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn hash_text(hasher: &mut Sha256, text: &str) {
-    hasher.update((text.len() as u64).to_be_bytes());
-    hasher.update(text.as_bytes());
 }
 
 impl fmt::Display for SettingValue {
@@ -218,22 +183,21 @@ pub fn etag_of_result<'a>(
     settings: impl IntoIterator<Item = (&'a SettingId, &'a SettingValue)>,
     withheld: impl IntoIterator<Item = (&'a SettingId, WithheldReason)>,
 ) -> crate::Digest {
-    let mut hasher = Sha256::new();
-    hasher.update(b"muster.settings.v1");
+    let mut canonical = Canonical::new(b"muster.settings.v1");
     for (id, value) in settings {
-        hash_text(&mut hasher, id.as_str());
-        value.hash_canonical(&mut hasher);
+        canonical.setting(id);
+        canonical.value(value);
     }
     let withheld = withheld.into_iter().filter(|(_, reason)| reason.is_told());
     for (place, (id, reason)) in withheld.enumerate() {
         if place == 0 {
             // No setting's id is empty: what follows is never taken for settings.
-            hash_text(&mut hasher, "");
+            canonical.bytes(b"");
         }
-        hash_text(&mut hasher, id.as_str());
-        hasher.update([reason as u8]);
+        canonical.setting(id);
+        canonical.put(&[reason as u8]);
     }
-    hasher.finalize().into()
+    canonical.digest()
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use muster_proto::policy::v1::SettingValue;
 use muster_proto::policy::v1::setting_value::Kind;
 use muster_proto::report::v1 as pb;
 use muster_report::domain::device_status::{
-    Command, DeviceStatus, Event, SETTINGS_MAX, SUSPICIONS_PER_REPORT_MAX, Status,
+    Command, DeviceStatus, Event, SETTINGS_MAX, SUSPICIONS_PER_REPORT_MAX, Statement, Status,
 };
+use muster_report::wire;
 use prost::Message as _;
 
 const DRIFT_AFTER: u32 = 3;
@@ -15,23 +16,23 @@ pub(crate) fn run(bytes: &[u8]) -> bool {
     let Ok(pb::ReportStatusRequest { status: Some(message) }) = pb::ReportStatusRequest::decode(bytes) else {
         return false;
     };
-    let Ok(status) = Status::try_from(message) else { return false };
-    let digest = status.digest();
-    let again = Status::try_from(pb::DeviceStatus::from(status.clone()));
-    assert_eq!(again.as_ref(), Ok(&status), "a status that changes on its way");
-    let command = Command::Report { status, drift_after: DRIFT_AFTER };
+    let Ok(said) = Statement::try_from(message) else { return false };
+    let again = Status::try_from(pb::DeviceStatus::from(said.status()));
+    assert_eq!(again.as_ref(), Ok(said.status()), "a status that changes on its way");
+    let command = Command::Report { said: said.clone(), drift_after: DRIFT_AFTER };
     let mut state = DeviceStatus::default();
     let Ok(events) = state.decide(&command) else { return false };
     assert!(events.len() <= 1 + SUSPICIONS_PER_REPORT_MAX, "an append without end");
     for event in &events {
-        if let Event::Reported { status } = event {
-            assert!(status.settings.len() <= SETTINGS_MAX, "a status without end");
-        }
         let (_, payload) = DeviceStatus::encode(event);
+        if let Event::Reported { said } = event {
+            assert!(said.status().settings.len() <= SETTINGS_MAX, "a status without end");
+            assert_eq!(wire::status(&payload).as_ref(), Ok(said.status()), "an event of something else");
+        }
         assert!(payload.len() <= 2 * bytes.len() + 256, "{} bytes of {}", payload.len(), bytes.len());
         state.evolve(event);
     }
-    assert_eq!(state.digest, Some(digest));
+    assert_eq!(state.digest, Some(said.digest()));
     let repeated = state.decide(&command);
     assert!(
         repeated.is_ok_and(|events| !events.iter().any(|event| matches!(event, Event::Reported { .. }))),

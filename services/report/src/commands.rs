@@ -12,7 +12,7 @@ use muster_eventlog::{Actor, Context};
 use muster_telemetry::context::current_traceparent;
 use muster_types::{Aggregate, Clock, DeviceId, RequestId, StreamId, TenantId};
 
-use crate::domain::device_status::{Command, DeviceStatus, Error, Status};
+use crate::domain::device_status::{Command, DeviceStatus, Error, Statement};
 use crate::domain::report_settings::ReportSettings;
 use crate::projection::Sightings;
 
@@ -61,13 +61,13 @@ impl Commands {
     pub async fn report_status(
         &self,
         (tenant, device): (TenantId, DeviceId),
-        status: Status,
+        said: Statement,
     ) -> Result<Executed<DeviceStatus>, ExecuteError<Error>> {
         let request = RequestId::generate();
         let context = self.context(Actor::device(device), request);
         let stream = StreamId::new(tenant, Aggregate::DeviceStatus, device.uuid());
         let drift_after = self.sightings.read().settings().values().drift_after;
-        let command = Command::Report { status, drift_after };
+        let command = Command::Report { said, drift_after };
         self.statuses.execute(&self.log, stream, request, &context, |state| state.decide(&command)).await
     }
 

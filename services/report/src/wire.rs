@@ -12,7 +12,9 @@ use muster_types::setting::{InvalidSettingId, SETTING_ID_BYTES_MAX};
 use muster_types::{Aggregate, Digest, RequestId, SettingValue, Timestamp};
 
 use crate::domain::Origin;
-use crate::domain::device_status::{DeviceStatus, Event, SETTINGS_MAX, SettingState, SettingStatus, Status};
+use crate::domain::device_status::{
+    DeviceStatus, Event, SETTINGS_MAX, SettingState, SettingStatus, Statement, Status,
+};
 
 pub use report_settings::{from_report_values, to_report_values};
 
@@ -68,9 +70,13 @@ impl State for DeviceStatus {
 
     fn encode(event: &Event) -> (EventType, Vec<u8>) {
         match event {
-            Event::Reported { status } => {
-                encoded(kind::STATUS_REPORTED, &pb::StatusReported { status: Some(status.clone().into()) })
-            }
+            Event::Reported { said } => match said.bytes() {
+                Some(bytes) => (EventType::new(kind::STATUS_REPORTED), bytes.to_vec()),
+                None => {
+                    let status = Some(said.status().into());
+                    encoded(kind::STATUS_REPORTED, &pb::StatusReported { status })
+                }
+            },
             Event::DriftSuspected { setting, corrections, policy_etag } => {
                 let message = pb::DriftSuspected {
                     setting: setting.to_string(),
@@ -92,7 +98,7 @@ impl State for DeviceStatus {
     fn decode(envelope: &Envelope) -> Result<Option<Event>, String> {
         let payload = &envelope.payload[..];
         Ok(Some(match envelope.kind.as_str() {
-            kind::STATUS_REPORTED => Event::Reported { status: status(payload)? },
+            kind::STATUS_REPORTED => Event::Reported { said: status(payload)?.into() },
             kind::DRIFT_SUSPECTED => {
                 let pb::DriftSuspected { setting, corrections, policy_etag } = decoded(payload)?;
                 let policy_etag = digest(policy_etag).map_err(text)?;
@@ -133,21 +139,34 @@ pub(crate) const fn platform(platform: enroll::Platform) -> Option<Platform> {
     }
 }
 
-impl From<Status> for pb::DeviceStatus {
-    fn from(status: Status) -> Self {
+/// The bytes of the event are made while the message is there: a copy of every text would cost more.
+impl TryFrom<pb::DeviceStatus> for Statement {
+    type Error = Malformed;
+
+    fn try_from(mut status: pb::DeviceStatus) -> Result<Self, Malformed> {
+        // A time that cannot be becomes the nearest that can.
+        status.apply_time = status.apply_time.map(|time| timestamp(moment(time)));
+        let event = pb::StatusReported { status: Some(status) };
+        let bytes = prost::Message::encode_to_vec(&event);
+        Ok(Self::written(event.status.unwrap_or_default().try_into()?, bytes.into()))
+    }
+}
+
+impl From<&Status> for pb::DeviceStatus {
+    fn from(status: &Status) -> Self {
         let Status { policy_etag, policy_version, apply_time, settings, refused_reason } = status;
         Self {
             policy_etag: policy_etag.to_vec(),
-            policy_version,
+            policy_version: *policy_version,
             apply_time: apply_time.map(timestamp),
-            settings: settings.into_iter().map(Into::into).collect(),
-            refused_reason,
+            settings: settings.iter().map(Into::into).collect(),
+            refused_reason: refused_reason.clone(),
         }
     }
 }
 
-impl From<SettingStatus> for pb::SettingStatus {
-    fn from(setting: SettingStatus) -> Self {
+impl From<&SettingStatus> for pb::SettingStatus {
+    fn from(setting: &SettingStatus) -> Self {
         let SettingStatus { id, desired, observed, state, reason, message, corrections } = setting;
         let state = match state {
             SettingState::Succeeded => pb::SettingState::Succeeded,
@@ -160,12 +179,12 @@ impl From<SettingStatus> for pb::SettingStatus {
         };
         Self {
             id: id.to_string(),
-            desired: desired.map(Into::into),
-            observed: observed.map(Into::into),
+            desired: desired.clone().map(Into::into),
+            observed: observed.clone().map(Into::into),
             state: state.into(),
-            reason,
-            message,
-            corrections,
+            reason: reason.clone(),
+            message: message.clone(),
+            corrections: *corrections,
         }
     }
 }
@@ -293,7 +312,7 @@ mod tests {
         };
         let at = Timestamp::from_micros;
         vec![
-            Event::Reported { status },
+            Event::Reported { said: status.into() },
             Event::DriftSuspected { setting: "p/a".parse().unwrap(), corrections: 3, policy_etag: [1; 32] },
             Event::WentStale { last_seen: at(1_700_000_000_000_001) },
             Event::Returned { seen: at(1_700_000_060_000_000) },

@@ -13,5 +13,6 @@ pub use error::Error;
 pub use event::Event;
 pub use state::{DeviceStatus, SUSPICIONS_PER_REPORT_MAX};
 pub use status::{
-    CheckIn, MESSAGE_BYTES_MAX, REASON_BYTES_MAX, SETTINGS_MAX, SettingState, SettingStatus, Status,
+    CheckIn, MESSAGE_BYTES_MAX, REASON_BYTES_MAX, SETTINGS_MAX, SettingState, SettingStatus, Statement,
+    Status,
 };

@@ -9,14 +9,14 @@ use muster_errors::{ErrorCode, Fault};
 use muster_proto::convert::Malformed;
 use muster_proto::report::v1 as pb;
 
-use crate::domain::device_status::Status;
+use crate::domain::device_status::Statement;
 
 pub(super) use device::{device_report, setting};
 pub(super) use filter::{filter, filter_invalid};
 pub(super) use policy::{convergence, fleet, policy_device, policy_report, policy_settings};
 
 /// What a device says.
-pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Status, Fault> {
+pub(super) fn status(request: pb::ReportStatusRequest) -> Result<Statement, Fault> {
     let pb::ReportStatusRequest { status } = request;
     let status = status.ok_or_else(|| Malformed::new("", "must be set"));
     status.and_then(TryInto::try_into).map_err(|malformed: Malformed| {

@@ -1,8 +1,7 @@
 //! The digest of a plan: what was proposed and what it would do, in a form that does not depend on when it was planned.
 
-use muster_types::{Digest, SettingId, SettingValue, setting};
+use muster_types::{Canonical, Digest, SettingId, SettingValue, setting};
 use roaring::RoaringBitmap;
-use sha2::{Digest as _, Sha256};
 
 use super::Proposal;
 use crate::domain::assignment::{self, Intent, Tie};
@@ -17,38 +16,28 @@ pub(super) type Effect<'a> = ((Digest, Digest), &'a RoaringBitmap);
 /// who plans and who applies are different calls.
 pub(super) fn of<'a>(proposal: &Proposal, effects: impl Iterator<Item = Effect<'a>>) -> Digest {
     let Proposal { facts, memberships, ordinals: _ } = proposal;
-    let mut hasher = Hasher(Sha256::new());
-    hasher.0.update(b"muster.policy.plan.v1");
-    hasher.number(facts.len() as u64);
+    let mut hasher = Hasher(Canonical::new(b"muster.policy.plan.v1"));
+    hasher.0.number(facts.len() as u64);
     facts.iter().for_each(|fact| hasher.fact(fact));
-    hasher.number(memberships.len() as u64);
+    hasher.0.number(memberships.len() as u64);
     for (group, members) in memberships {
-        hasher.bytes(group.as_bytes());
+        hasher.0.bytes(group.as_bytes());
         hasher.devices(members);
     }
     for ((before, after), devices) in effects {
-        hasher.bytes(&before);
-        hasher.bytes(&after);
+        hasher.0.bytes(&before);
+        hasher.0.bytes(&after);
         hasher.devices(devices);
     }
-    hasher.0.finalize().into()
+    hasher.0.digest()
 }
 
-struct Hasher(Sha256);
+struct Hasher(Canonical);
 
 impl Hasher {
-    fn number(&mut self, number: u64) {
-        self.0.update(number.to_be_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-    }
-
     /// As runs: the same devices make the same bytes, however the bitmap keeps them.
     fn devices(&mut self, devices: &RoaringBitmap) {
-        self.number(devices.len());
+        self.0.number(devices.len());
         let mut run: Option<(u32, u32)> = None;
         for ordinal in devices {
             run = match run {
@@ -64,23 +53,23 @@ impl Hasher {
 
     fn run(&mut self, run: Option<(u32, u32)>) {
         if let Some((first, last)) = run {
-            self.number(u64::from(first) << 32 | u64::from(last));
+            self.0.number(u64::from(first) << 32 | u64::from(last));
         }
     }
 
     fn fact(&mut self, fact: &Fact) {
         match fact {
             Fact::Policy(id, event) => {
-                self.bytes(id.as_bytes());
+                self.0.bytes(id.as_bytes());
                 self.policy(event);
             }
             Fact::Assignment(policy, group, event) => {
-                self.bytes(policy.as_bytes());
-                self.bytes(group.as_bytes());
+                self.0.bytes(policy.as_bytes());
+                self.0.bytes(group.as_bytes());
                 self.assignment(event);
             }
             Fact::Waiver(id, event) => {
-                self.bytes(id.as_bytes());
+                self.0.bytes(id.as_bytes());
                 self.waiver(event);
             }
         }
@@ -90,66 +79,66 @@ impl Hasher {
         match event {
             assignment::Event::Assigned { policy: _, group: _, tie, at: _ } => {
                 let Tie { intent, priority, filter } = tie;
-                self.bytes(match intent {
+                self.0.bytes(match intent {
                     Intent::Include => b"include",
                     Intent::Exclude => b"exclude",
                 });
-                self.number(priority.map_or(0, |priority| u64::from(priority.number())));
-                self.bytes(filter.as_bytes());
+                self.0.number(priority.map_or(0, |priority| u64::from(priority.number())));
+                self.0.bytes(filter.as_bytes());
             }
-            assignment::Event::Unassigned { policy: _, group: _ } => self.bytes(b"unassigned"),
+            assignment::Event::Unassigned { policy: _, group: _ } => self.0.bytes(b"unassigned"),
         }
     }
 
     fn policy(&mut self, event: &policy::Event) {
         match event {
             policy::Event::Created { profile, content, origin: _ } => {
-                self.bytes(b"created");
-                self.bytes(profile.as_bytes());
+                self.0.bytes(b"created");
+                self.0.bytes(profile.as_bytes());
                 self.content(content);
             }
             policy::Event::Revised { revision, content, rolled_back_to, origin: _ } => {
-                self.bytes(b"revised");
-                self.number(*revision);
-                self.number(rolled_back_to.unwrap_or_default());
+                self.0.bytes(b"revised");
+                self.0.number(*revision);
+                self.0.number(rolled_back_to.unwrap_or_default());
                 self.content(content);
             }
-            policy::Event::Deleted { origin: _ } => self.bytes(b"deleted"),
-            policy::Event::Undeleted { origin: _ } => self.bytes(b"undeleted"),
+            policy::Event::Deleted { origin: _ } => self.0.bytes(b"deleted"),
+            policy::Event::Undeleted { origin: _ } => self.0.bytes(b"undeleted"),
         }
     }
 
     fn content(&mut self, content: &Content) {
         let Content { display_name, settings, on_unassign } = content;
-        self.bytes(display_name.as_bytes());
-        self.bytes(match on_unassign {
+        self.0.bytes(display_name.as_bytes());
+        self.0.bytes(match on_unassign {
             OnUnassign::Revert => b"revert",
             OnUnassign::Keep => &b"keep"[..],
         });
         let settings: Vec<(&SettingId, &SettingValue)> = settings.iter().collect();
-        self.bytes(&setting::etag(settings));
+        self.0.bytes(&setting::etag(settings));
     }
 
     fn waiver(&mut self, event: &waiver::Event) {
         match event {
             waiver::Event::Granted { grant, origin: _ } => {
                 let Grant { exempt, target, approver, expire } = grant;
-                self.bytes(b"granted");
+                self.0.bytes(b"granted");
                 self.exempt(exempt);
                 match target {
-                    Target::Group(group) => self.bytes(group.as_bytes()),
-                    Target::Device(device) => self.bytes(device.as_bytes()),
+                    Target::Group(group) => self.0.bytes(group.as_bytes()),
+                    Target::Device(device) => self.0.bytes(device.as_bytes()),
                 }
-                self.bytes(approver.as_bytes());
-                self.bytes(&expire.micros().to_be_bytes());
+                self.0.bytes(approver.as_bytes());
+                self.0.bytes(&expire.micros().to_be_bytes());
             }
-            waiver::Event::Revoked { origin: _ } => self.bytes(b"revoked"),
-            waiver::Event::Expired { at: _ } => self.bytes(b"expired"),
+            waiver::Event::Revoked { origin: _ } => self.0.bytes(b"revoked"),
+            waiver::Event::Expired { at: _ } => self.0.bytes(b"expired"),
         }
     }
 
     fn exempt(&mut self, exempt: &Exempt) {
-        self.bytes(exempt.policy().as_ref().map_or(&[][..], |policy| policy.as_bytes()));
-        self.bytes(exempt.setting().map_or("", SettingId::as_str).as_bytes());
+        self.0.bytes(exempt.policy().as_ref().map_or(&[][..], |policy| policy.as_bytes()));
+        self.0.bytes(exempt.setting().map_or("", SettingId::as_str).as_bytes());
     }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use muster_types::{Digest, SettingId, SettingValue, setting};
-use sha2::{Digest as _, Sha256};
+use muster_types::{Canonical, Digest, SettingId, SettingValue, setting};
 
 use crate::domain::Origin;
 
@@ -75,11 +74,9 @@ pub fn revision_id(
         OnUnassign::Revert => 1,
         OnUnassign::Keep => 2,
     };
-    let mut hasher = Sha256::new();
-    hasher.update(b"muster.policy.revision.v1");
-    hasher.update((profile.len() as u64).to_be_bytes());
-    hasher.update(profile);
-    hasher.update([on_unassign]);
-    hasher.update(setting::etag(settings));
-    hasher.finalize().into()
+    let mut canonical = Canonical::new(b"muster.policy.revision.v1");
+    canonical.bytes(profile.as_bytes());
+    canonical.put(&[on_unassign]);
+    canonical.put(&setting::etag(settings));
+    canonical.digest()
 }

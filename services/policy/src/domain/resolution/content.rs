@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use muster_types::{Digest, PolicyId, SettingId, SettingValue, WithheldReason};
-use sha2::{Digest as _, Sha256};
+use muster_types::{Canonical, Digest, PolicyId, SettingId, SettingValue, WithheldReason};
 
 use crate::domain::resolve::{Candidate, Effective, Source};
 
@@ -197,20 +196,18 @@ fn places<'a>(policies: &[Revised], sources: impl Iterator<Item = &'a Arc<Source
 
 /// Values and reasons are in the etag.
 fn id(policies: &[Revised], effective: &Effective) -> Digest {
-    let mut hasher = Sha256::new();
-    hasher.update(b"muster.resolution.v1");
-    hasher.update(effective.etag);
-    hasher.update((policies.len() as u64).to_be_bytes());
+    let mut canonical = Canonical::new(b"muster.resolution.v1");
+    canonical.put(&effective.etag);
+    canonical.number(policies.len() as u64);
     for Revised { policy, revision } in policies {
-        hasher.update(policy.as_bytes());
-        hasher.update(revision.to_be_bytes());
+        canonical.put(policy.as_bytes());
+        canonical.put(&revision.to_be_bytes());
     }
     let mut put = |id: &SettingId, places: [&[u32]; 2]| {
-        hasher.update((id.as_str().len() as u64).to_be_bytes());
-        hasher.update(id.as_str());
+        canonical.setting(id);
         for places in places {
-            hasher.update((places.len() as u64).to_be_bytes());
-            places.iter().for_each(|place| hasher.update(place.to_be_bytes()));
+            canonical.number(places.len() as u64);
+            places.iter().for_each(|place| canonical.put(&place.to_be_bytes()));
         }
     };
     for setting in &effective.settings {
@@ -220,5 +217,5 @@ fn id(policies: &[Revised], effective: &Effective) -> Digest {
     for withheld in effective.withheld.iter().filter(|withheld| withheld.reason.is_told()) {
         put(&withheld.id, [&places(policies, sources(&withheld.candidates)), &[]]);
     }
-    hasher.finalize().into()
+    canonical.digest()
 }

@@ -2,7 +2,7 @@
 
 use muster_types::Timestamp;
 
-use super::Status;
+use super::Statement;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Command {
     /// Replace the status.
     Report {
         /// The status, whole.
-        status: Status,
+        said: Statement,
         /// A setting that was put back so often is suspected to be worked against; at least 1.
         drift_after: u32,
     },

@@ -2,7 +2,7 @@
 
 use muster_types::{Digest, SettingId, Timestamp};
 
-use super::Status;
+use super::Statement;
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Event {
     /// The device said something it had not said before.
     Reported {
         /// The status, whole.
-        status: Status,
+        said: Statement,
     },
     /// Something on the device must be working against the policy.
     DriftSuspected {

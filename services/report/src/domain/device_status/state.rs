@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use muster_types::{Digest, SettingId, Timestamp};
 
-use super::{Command, Error, Event, Status};
+use super::{Command, Error, Event, Statement, Status};
 
 /// Most suspicions that one report gives rise to; the rest wait for the next.
 pub const SUSPICIONS_PER_REPORT_MAX: usize = 100;
@@ -35,18 +35,17 @@ impl DeviceStatus {
     /// [`Error`] when the report is out of bounds.
     pub fn decide(&self, command: &Command) -> Result<Vec<Event>, Error> {
         match command {
-            Command::Report { status, drift_after } => self.report(status, *drift_after),
+            Command::Report { said, drift_after } => self.report(said, *drift_after),
             Command::GoStale { last_seen } => Ok(self.go_stale(*last_seen).into_iter().collect()),
             Command::Return { seen } => Ok(self.come_back(*seen).into_iter().collect()),
         }
     }
 
-    fn report(&self, status: &Status, drift_after: u32) -> Result<Vec<Event>, Error> {
-        status.check()?;
-        let news = self.digest != Some(status.digest());
-        let mut events: Vec<_> =
-            news.then(|| Event::Reported { status: status.clone() }).into_iter().collect();
-        events.extend(self.suspicions(status, drift_after).take(SUSPICIONS_PER_REPORT_MAX));
+    fn report(&self, said: &Statement, drift_after: u32) -> Result<Vec<Event>, Error> {
+        said.status().check()?;
+        let news = self.digest != Some(said.digest());
+        let mut events: Vec<_> = news.then(|| Event::Reported { said: said.clone() }).into_iter().collect();
+        events.extend(self.suspicions(said.status(), drift_after).take(SUSPICIONS_PER_REPORT_MAX));
         Ok(events)
     }
 
@@ -75,9 +74,9 @@ impl DeviceStatus {
     /// Folds an event.
     pub fn evolve(&mut self, event: &Event) {
         match event {
-            Event::Reported { status } => {
-                self.digest = Some(status.digest());
-                self.under(status.policy_etag);
+            Event::Reported { said } => {
+                self.digest = Some(said.digest());
+                self.under(said.status().policy_etag);
             }
             Event::DriftSuspected { setting, corrections: _, policy_etag } => {
                 self.under(*policy_etag);

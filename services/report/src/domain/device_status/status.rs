@@ -1,7 +1,9 @@
 //! A status as a value: its bounds, its digest, its verdict.
 
-use muster_types::{Digest, SettingId, SettingValue, Timestamp};
-use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use muster_types::{Canonical, Digest, SettingId, SettingValue, Timestamp};
 
 use super::Error;
 
@@ -26,6 +28,57 @@ pub struct Status {
     /// Error code when the policy as a whole was refused; empty otherwise.
     pub refused_reason: String,
 }
+
+/// What a device said, beside what is made of it once: its digest and, where it came from outside, the bytes in which it
+/// is kept. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    status: Arc<Status>,
+    digest: Digest,
+    written: Option<Bytes>,
+}
+
+impl Statement {
+    /// A status with the bytes of its event, which whoever read it has at hand.
+    #[must_use]
+    pub fn written(status: Status, bytes: Bytes) -> Self {
+        Self { written: Some(bytes), ..Self::from(status) }
+    }
+
+    /// The bytes of its event, where they are at hand.
+    #[must_use]
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        self.written.as_ref()
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// [`Status::digest`] of it.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl From<Status> for Statement {
+    fn from(status: Status) -> Self {
+        let digest = status.digest();
+        Self { status: Arc::new(status), digest, written: None }
+    }
+}
+
+/// What was said is what counts.
+impl PartialEq for Statement {
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status
+    }
+}
+
+impl Eq for Statement {}
 
 /// How a device stands with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,8 +165,10 @@ impl Status {
         }
         at_most("refused_reason", &self.refused_reason, REASON_BYTES_MAX)?;
         for (index, setting) in self.settings.iter().enumerate() {
-            at_most(&format!("settings[{index}].reason"), &setting.reason, REASON_BYTES_MAX)?;
-            at_most(&format!("settings[{index}].message"), &setting.message, MESSAGE_BYTES_MAX)?;
+            let within =
+                |error: Error| Error { field: format!("settings[{index}].{}", error.field), ..error };
+            at_most("reason", &setting.reason, REASON_BYTES_MAX).map_err(within)?;
+            at_most("message", &setting.message, MESSAGE_BYTES_MAX).map_err(within)?;
         }
         for (index, pair) in (1..).zip(self.settings.windows(2)) {
             if pair[0].id >= pair[1].id {
@@ -129,22 +184,23 @@ impl Status {
     #[must_use]
     pub fn digest(&self) -> Digest {
         let Self { policy_etag, policy_version, apply_time: _, settings, refused_reason } = self;
-        let mut hasher = Sha256::new();
-        hasher.update(b"muster.report.v1");
-        hasher.update(policy_etag);
-        hasher.update(policy_version.to_be_bytes());
-        hash_text(&mut hasher, refused_reason);
-        hasher.update((settings.len() as u64).to_be_bytes());
+        let mut canonical = Canonical::new(b"muster.report.v1");
+        canonical.put(policy_etag);
+        canonical.number(*policy_version);
+        canonical.bytes(refused_reason.as_bytes());
+        canonical.number(settings.len() as u64);
         for SettingStatus { id, desired, observed, state, reason, message, corrections } in settings {
-            hash_text(&mut hasher, id.as_str());
-            hash_value(&mut hasher, desired.as_ref());
-            hash_value(&mut hasher, observed.as_ref());
-            hasher.update([*state as u8]);
-            hash_text(&mut hasher, reason);
-            hash_text(&mut hasher, message);
-            hasher.update(corrections.to_be_bytes());
+            canonical.setting(id);
+            for value in [desired, observed] {
+                canonical.put(&[u8::from(value.is_some())]);
+                value.iter().for_each(|value| canonical.value(value));
+            }
+            canonical.put(&[*state as u8]);
+            canonical.bytes(reason.as_bytes());
+            canonical.bytes(message.as_bytes());
+            canonical.put(&corrections.to_be_bytes());
         }
-        hasher.finalize().into()
+        canonical.digest()
     }
 
     /// Verdict over all settings.
@@ -189,16 +245,4 @@ fn at_most(field: &str, text: &str, bytes: usize) -> Result<(), Error> {
         return Err(Error::new(field, format!("at most {bytes} bytes, found {}", text.len())));
     }
     Ok(())
-}
-
-fn hash_text(hasher: &mut Sha256, text: &str) {
-    hasher.update((text.len() as u64).to_be_bytes());
-    hasher.update(text.as_bytes());
-}
-
-fn hash_value(hasher: &mut Sha256, value: Option<&SettingValue>) {
-    hasher.update([u8::from(value.is_some())]);
-    if let Some(value) = value {
-        value.hash_canonical(hasher);
-    }
 }

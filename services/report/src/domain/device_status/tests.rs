@@ -26,7 +26,7 @@ fn status(settings: Vec<SettingStatus>) -> Status {
 }
 
 fn report(state: &DeviceStatus, status: &Status) -> Result<Vec<Event>, Error> {
-    state.decide(&Command::Report { status: status.clone(), drift_after: 3 })
+    state.decide(&Command::Report { said: status.clone().into(), drift_after: 3 })
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_first_report_is_an_event_and_the_same_again_is_none() {
     let mut state = DeviceStatus::default();
     let said = status(vec![setting("p/a", SettingState::Succeeded)]);
     let events = report(&state, &said).unwrap();
-    assert_eq!(events, [Event::Reported { status: said.clone() }]);
+    assert_eq!(events, [Event::Reported { said: said.clone().into() }]);
     state.evolve(&events[0]);
     assert_eq!(report(&state, &said), Ok(vec![]));
 }
@@ -43,7 +43,7 @@ fn a_first_report_is_an_event_and_the_same_again_is_none() {
 fn another_apply_time_alone_is_no_change() {
     let mut state = DeviceStatus::default();
     let mut said = status(vec![]);
-    state.evolve(&Event::Reported { status: said.clone() });
+    state.evolve(&Event::Reported { said: said.clone().into() });
     said.apply_time = Some(Timestamp::from_micros(1));
     assert_eq!(report(&state, &said), Ok(vec![]));
     said.policy_version = 4;
@@ -112,11 +112,11 @@ fn suspected(id: &str, corrections: u32, etag: u8) -> Event {
 fn a_setting_that_is_put_back_too_often_is_suspected_once_with_the_report_that_shows_it() {
     let twice = status(vec![put_back("p/a", 2), put_back("p/b", 3)]);
     let events = report(&DeviceStatus::default(), &twice).unwrap();
-    assert_eq!(events, [Event::Reported { status: twice }, suspected("p/b", 3, 7)]);
+    assert_eq!(events, [Event::Reported { said: twice.into() }, suspected("p/b", 3, 7)]);
     let state = given(&events);
     let more = status(vec![put_back("p/a", 4), put_back("p/b", 9)]);
     let events = report(&state, &more).unwrap();
-    assert_eq!(events, [Event::Reported { status: more.clone() }, suspected("p/a", 4, 7)]);
+    assert_eq!(events, [Event::Reported { said: more.clone().into() }, suspected("p/a", 4, 7)]);
     let mut state = state;
     events.iter().for_each(|event| state.evolve(event));
     assert_eq!(report(&state, &more), Ok(vec![]));
@@ -163,7 +163,7 @@ proptest! {
             if under.as_ref().is_none_or(|(before, _)| *before != said.policy_etag) {
                 under = Some((said.policy_etag, vec![]));
             }
-            for event in state.decide(&Command::Report { status: said.clone(), drift_after }).unwrap() {
+            for event in state.decide(&Command::Report { said: said.clone().into(), drift_after }).unwrap() {
                 state.evolve(&event);
                 if let (Event::DriftSuspected { setting, corrections, policy_etag }, Some((etag, told))) = (event, &mut under) {
                     prop_assert_eq!(policy_etag, *etag);

@@ -38,7 +38,7 @@ pub(in super::super) fn device_report(
     } = answer;
     let (status, (report_time, report_position)) = match reported {
         None => (None, (None, 0)),
-        Some(Reported { status, time, position }) => (Some(status.into()), (Some(time), position)),
+        Some(Reported { status, time, position }) => (Some((&status).into()), (Some(time), position)),
     };
     pb::DeviceReport {
         device: name,
