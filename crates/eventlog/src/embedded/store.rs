@@ -183,9 +183,6 @@ impl Store {
     pub(super) fn read(&self, stream: StreamId, after: Version) -> Result<Vec<Envelope>, ReadError> {
         let service = stream.service();
         let Some(first) = after.0.checked_add(1) else { return Ok(Vec::new()) };
-        if first == 1 && self.position(stream, Version(1))?.is_none() {
-            return Ok(Vec::new());
-        }
         let mut decoder = Decoder::default();
         let range = index_key(stream, Version(first))..=index_key(stream, Version(u64::MAX));
         let mut events = Vec::new();
