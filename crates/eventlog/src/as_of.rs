@@ -87,6 +87,9 @@ impl Moment {
     pub fn of(as_of: &pb::AsOf) -> Result<Option<Self>, Fault> {
         match &as_of.at {
             None => Ok(None),
+            Some(pb::as_of::At::Time(time)) if !(0..1_000_000_000).contains(&time.nanos) => {
+                Err(invalid(format!("the nanoseconds of a time are 0 to 999999999, found {}", time.nanos)))
+            }
             Some(pb::as_of::At::Time(time)) => Ok(Some(Self::Time(muster_proto::convert::moment(*time)))),
             Some(pb::as_of::At::Position(token)) => match token.parse() {
                 Ok(Positions::ZERO) => Err(invalid("the position token names no position".to_owned())),

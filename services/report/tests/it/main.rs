@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod bad_input;
+mod policies;
 mod reporting;
 mod settings;
