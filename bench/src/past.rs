@@ -96,9 +96,9 @@ pub(crate) async fn run() -> anyhow::Result<Row> {
     times.sort_by(f64::total_cmp);
     let (median, value) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     Ok(Row {
-        name: "explain at a past moment, p99 of 1,000,000 events",
-        product: format!("{:.1} ms, p50 {:.1} ms", value * 1e3, median * 1e3),
-        bare: format!("{} MB, {:.0} s", past_bytes(&metrics)? / 1_000_000, read_in.as_secs_f64()),
+        name: "explain a past moment, of 1,000,000 events",
+        product: format!("p50 {:.1} ms", median * 1e3),
+        bare: format!("{} MB in {:.1} s", past_bytes(&metrics)? / 1_000_000, read_in.as_secs_f64()),
         value,
         limit: Limit::Below(WITHIN),
     })
@@ -134,7 +134,8 @@ impl Story {
         for n in 0..DEVICES {
             self.comes(n).await?;
             if n % (DEVICES / DEVICE_EVENTS) == 0 && n > 0 {
-                let facts = Some(facts(n, false));
+                // The facts of its neighbour: what runs the platform that the policies are for.
+                let facts = Some(facts(n + 1, false));
                 let changed = enroll::DeviceFactsChanged { facts, facts_digest: vec![1; 32] };
                 self.add(
                     Aggregate::Enrollment,

@@ -1,5 +1,7 @@
 //! The history of a policy: its stream in the log, and nothing else. Nothing of it is kept twice.
 
+use std::collections::BTreeSet;
+
 use muster_errors::{ErrorCode, Fault};
 use muster_eventlog::command::State as _;
 use muster_eventlog::log::SharedLog;
@@ -67,15 +69,10 @@ const EXPECTED: &str = "expected a number, `latest`, or at least 8 characters of
 /// # Errors
 /// `POLICY_UNKNOWN`, and those of the log.
 pub async fn read(log: &SharedLog, tenant: TenantId, policy: PolicyId) -> Result<Vec<Revision>, Fault> {
-    let stream = StreamId::new(tenant, Policy::AGGREGATE, policy.uuid());
     let mut revisions: Vec<Revision> = Vec::new();
-    for envelope in log.read(stream, Version::NONE).await? {
+    for event in log.read(stream(tenant, policy), Version::NONE).await? {
         let profile = revisions.first().map(|first| first.profile.clone());
-        let corrupt = |reason| {
-            let position = envelope.position;
-            ReadError::Corrupt { service: stream.service(), position, reason }
-        };
-        revisions.extend(revision(&envelope, profile).map_err(corrupt)?);
+        revisions.extend(revision(&event, profile)?);
     }
     if revisions.is_empty() {
         return Err(policy::Error::Unknown.into());
@@ -83,15 +80,47 @@ pub async fn read(log: &SharedLog, tenant: TenantId, policy: PolicyId) -> Result
     Ok(revisions)
 }
 
-fn revision(envelope: &Envelope, profile: Option<String>) -> Result<Option<Revision>, String> {
-    let (number, profile, content, rolled_back_to, origin) = match Policy::decode(envelope)? {
-        Some(Event::Created { profile, content, origin }) => (1, profile, content, None, origin),
-        Some(Event::Revised { revision, content, rolled_back_to, origin }) => {
-            let profile = profile.ok_or("the policy was not created")?;
-            (revision, profile, content, rolled_back_to, origin)
+/// The revisions of a policy with these numbers. Of the others only those are decoded that came after all of these.
+///
+/// # Errors
+/// Those of the log.
+pub async fn read_some(
+    log: &SharedLog,
+    tenant: TenantId,
+    policy: PolicyId,
+    mut wanted: BTreeSet<u64>,
+) -> Result<Vec<Revision>, Fault> {
+    let events = log.read(stream(tenant, policy), Version::NONE).await?;
+    let Some((created, later)) = events.split_first() else { return Ok(Vec::new()) };
+    let Some(first) = revision(created, None)? else { return Ok(Vec::new()) };
+    let profile = first.profile.clone();
+    let mut found: Vec<_> = Some(first).filter(|first| wanted.remove(&first.number)).into_iter().collect();
+    for event in later.iter().rev() {
+        if wanted.is_empty() {
+            break;
         }
-        Some(Event::Deleted { .. } | Event::Undeleted { .. }) | None => return Ok(None),
-    };
+        let revision = revision(event, Some(profile.clone()))?;
+        found.extend(revision.filter(|revision| wanted.remove(&revision.number)));
+    }
+    Ok(found)
+}
+
+fn stream(tenant: TenantId, policy: PolicyId) -> StreamId {
+    StreamId::new(tenant, Policy::AGGREGATE, policy.uuid())
+}
+
+fn revision(envelope: &Envelope, profile: Option<String>) -> Result<Option<Revision>, ReadError> {
+    let Envelope { position, stream, .. } = envelope;
+    let corrupt = |reason| ReadError::Corrupt { service: stream.service(), position: *position, reason };
+    let (number, profile, content, rolled_back_to, origin) =
+        match Policy::decode(envelope).map_err(corrupt)? {
+            Some(Event::Created { profile, content, origin }) => (1, profile, content, None, origin),
+            Some(Event::Revised { revision, content, rolled_back_to, origin }) => {
+                let profile = profile.ok_or_else(|| corrupt("the policy was not created".to_owned()))?;
+                (revision, profile, content, rolled_back_to, origin)
+            }
+            Some(Event::Deleted { .. } | Event::Undeleted { .. }) | None => return Ok(None),
+        };
     let id = revision_id(&profile, &content.settings, content.on_unassign);
     Ok(Some(Revision { number, id, profile, content, rolled_back_to, origin, position: envelope.position }))
 }

@@ -81,12 +81,14 @@ impl Queries {
         tenant: TenantId,
         wanted: BTreeSet<(PolicyId, u64)>,
     ) -> Result<BTreeMap<(PolicyId, u64), Revision>, Fault> {
-        let policies: BTreeSet<_> = wanted.iter().map(|(policy, _)| *policy).collect();
+        let mut numbers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (policy, number) in wanted {
+            numbers.entry(policy).or_default().insert(number);
+        }
         let mut found = BTreeMap::new();
-        for policy in policies {
-            let revisions = history::read(&self.log, tenant, policy).await?;
-            let named = revisions.into_iter().map(|revision| ((policy, revision.number), revision));
-            found.extend(named.filter(|(key, _)| wanted.contains(key)));
+        for (policy, numbers) in numbers {
+            let revisions = history::read_some(&self.log, tenant, policy, numbers).await?;
+            found.extend(revisions.into_iter().map(|revision| ((policy, revision.number), revision)));
         }
         Ok(found)
     }

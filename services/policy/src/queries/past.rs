@@ -71,7 +71,8 @@ impl Reading<'_> {
     pub(crate) async fn told(&self, device: DeviceId, ordinal: Option<u32>) -> Result<Option<Told>, Fault> {
         let mut told = None;
         for aggregate in [Aggregate::Enrollment, Aggregate::Registration] {
-            for event in self.stream(aggregate, device.uuid()).await? {
+            for event in without_superseded(self.stream(aggregate, device.uuid()).await?, kind::FACTS_CHANGED)
+            {
                 let told = told.get_or_insert_with(Told::default);
                 if event.kind.as_str() == kind::TRUST_ESTABLISHED {
                     told.ordinal = ordinal;
@@ -115,7 +116,9 @@ impl Reading<'_> {
 
     async fn policy(&self, id: PolicyId) -> Result<Option<PolicyRow>, Fault> {
         let mut row = None;
-        for event in self.stream(Policy::AGGREGATE, id.uuid()).await? {
+        for event in
+            without_superseded(self.stream(Policy::AGGREGATE, id.uuid()).await?, kind::POLICY_REVISED)
+        {
             if let Some(decoded) = Policy::decode(&event).map_err(|reason| corrupt(&event, reason))? {
                 row = PolicyRow::after(row.as_ref(), decoded);
             }
@@ -130,6 +133,15 @@ impl Reading<'_> {
         events.truncate(events.partition_point(|event| event.position <= until));
         Ok(events)
     }
+}
+
+/// Without the events of a kind that a later one of the same kind replaces whole: they need not be decoded.
+fn without_superseded(events: Vec<Envelope>, kind: &'static str) -> impl Iterator<Item = Envelope> {
+    let last = events.iter().rposition(|event| event.kind.as_str() == kind);
+    let stays = move |(place, event): &(usize, Envelope)| {
+        event.kind.as_str() != kind || last.is_none_or(|last| *place == last)
+    };
+    events.into_iter().enumerate().filter(stays).map(|(_, event)| event)
 }
 
 fn corrupt(event: &Envelope, reason: String) -> Fault {
