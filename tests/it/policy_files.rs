@@ -65,6 +65,14 @@ fn tell(deployment: &mut Deployment) {
         digest.as_str(),
         "plans are repeatable"
     );
+    deployment.muster(&["scope", "set", "--tag", "another"]);
+    assert_eq!(
+        deployment.refused(&["apply", "-f", &files, "--plan", &digest]),
+        "PLAN_MOVED_ON",
+        "the scope is part of the plan"
+    );
+    let planned = deployment.differs(&["plan", "-f", &files]);
+    let digest = planned["plan"]["digest"].as_str().unwrap().to_owned();
     let applied = deployment.muster(&["apply", "-f", &files, "--plan", &digest, "--reason", "first"]);
     assert_eq!(applied["create"], 10, "{applied}");
 
@@ -142,4 +150,34 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn files_are_planned_applied_and_exported() {
     tell(&mut Deployment::start(Shape::OneProcess));
+}
+
+/// A policy with an exclusion of its own, assigned to the group of all: exclusions of several policies add up.
+fn excluding(n: usize) -> String {
+    format!(
+        "---\napiVersion: muster.io/v1\nkind: Policy\nmetadata: {{name: Team {n}}}\nspec:\n  profile: linux-antivirus-exclusions\n  \
+         settings:\n    linux-antivirus-exclusions/exclusions: [{{type: excluded_file_extension, extension: .t{n}}}]\n\
+         ---\napiVersion: muster.io/v1\nkind: Assignment\nspec: {{policy: Team {n}, group: All Linux}}\n"
+    )
+}
+
+#[test]
+fn five_hundred_objects_change_at_once_and_one_more_does_not() {
+    let deployment = Deployment::start(Shape::FourProcesses);
+    let file = deployment.dir.path().join("teams.yaml");
+    let path = file.to_str().unwrap().to_owned();
+    let group = "apiVersion: muster.io/v1\nkind: Group\nmetadata: {name: All Linux}\nspec:\n  \
+                 rule: device.deviceOSType -eq \"Linux\"\n";
+    let write = |teams: usize| {
+        let teams: String = (0..teams).map(excluding).collect();
+        fs::write(&file, format!("{group}{teams}")).unwrap();
+    };
+    write(251);
+    assert_eq!(deployment.refused(&["apply", "-f", &path]), "MESSAGE_TOO_LARGE");
+    assert_eq!(deployment.muster(&["policy", "list"])["policies"], json!([]), "nothing is half applied");
+    write(250);
+    let applied = deployment.muster(&["apply", "-f", &path]);
+    assert_eq!((&applied["create"], &applied["events"]), (&json!(501), &json!(500)));
+    let again = deployment.muster(&["apply", "-f", &path]);
+    assert_eq!((&again["changes"], &again["events"]), (&json!([]), &json!(0)));
 }

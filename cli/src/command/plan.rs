@@ -37,8 +37,9 @@ pub async fn run(options: Options) -> Result<bool, Fault> {
     let Options { files, prune, read: Read { target, output } } = options;
     let Prepared { api, live, changes } = Prepared::of(&files, &target, Goal::Apply { prune }).await?;
     let memberships = carry::memberships(&api, &changes, &live).await?;
-    let plan = carry::plan(&api, &changes, memberships).await?;
     let scope = carry::plan_scope(&api, &changes).await?;
+    let plan = carry::plan(&api, &changes, memberships).await?;
+    let plan = Plan { digest: carry::digest(&plan, &changes, scope.as_ref()), ..plan };
     let item = || {
         let mut item = change::json(&changes);
         item["plan"] = json(&plan);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use muster_errors::{ErrorCode, Fault};
-use muster_proto::enroll::v1::{UpdateEnforcementScopeRequest, UpdateEnforcementScopeResponse};
+use muster_proto::enroll::v1::{
+    EnforcementScope, UpdateEnforcementScopeRequest, UpdateEnforcementScopeResponse,
+};
 use muster_proto::identity::v1::{
     CreateGroupRequest, DeleteGroupRequest, GetRegistrationRequest, Group, GroupKind,
     ModifyGroupMembersRequest, PreviewRuleRequest, UpdateGroupRuleRequest,
@@ -13,7 +15,8 @@ use muster_proto::policy::v1::{
     ApplyChangesRequest, ApplyChangesResponse, ListWaiversRequest, Plan, PlanChangesRequest,
     ProposedMembership,
 };
-use muster_types::{RequestId, TenantId};
+use muster_types::{Canonical, RequestId, TenantId};
+use prost::Message as _;
 use roaring::RoaringBitmap;
 
 use super::change::{Action, ObjectChange, Step, wishes};
@@ -158,6 +161,27 @@ fn bytes(bitmap: &RoaringBitmap) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
+/// The digest of all that changes would do: that of the policy service's plan, and where the enforcement scope changes,
+/// of that as well.
+#[must_use]
+pub fn digest(
+    plan: &Plan,
+    changes: &[ObjectChange],
+    planned_scope: Option<&UpdateEnforcementScopeResponse>,
+) -> Vec<u8> {
+    let (Some(ScopeChange { scope, etag }), Some(planned)) = (scope_change(changes), planned_scope) else {
+        return plan.digest.clone();
+    };
+    let mut canonical = Canonical::new(b"muster.files.plan.v1");
+    canonical.bytes(&plan.digest);
+    canonical.bytes(&scope.encode_to_vec());
+    canonical.bytes(etag.as_bytes());
+    for devices in [planned.devices_gained, planned.devices_lost, planned.devices_recoded] {
+        canonical.number(devices.into());
+    }
+    canonical.digest().to_vec()
+}
+
 /// What changes would do to devices.
 ///
 /// # Errors
@@ -181,12 +205,21 @@ pub async fn plan_scope(
     api: &Api,
     changes: &[ObjectChange],
 ) -> Result<Option<UpdateEnforcementScopeResponse>, Fault> {
-    for step in changes.iter().flat_map(|change| &change.steps) {
-        if let Step::Scope { .. } = step {
-            return scope(api, step, true).await;
-        }
+    match scope_change(changes) {
+        Some(change) => scope(api, change, true).await.map(Some),
+        None => Ok(None),
     }
-    Ok(None)
+}
+
+fn scope_change(changes: &[ObjectChange]) -> Option<ScopeChange<'_>> {
+    changes.iter().flat_map(|change| &change.steps).find_map(|step| match step {
+        Step::Scope { scope, etag } => Some(ScopeChange { scope, etag }),
+        Step::CreateGroup { .. }
+        | Step::ChangeRule { .. }
+        | Step::ModifyMembers { .. }
+        | Step::DeleteGroup { .. }
+        | Step::Wish(_) => None,
+    })
 }
 
 fn check_count(count: usize) -> Result<(), Fault> {
@@ -226,18 +259,30 @@ pub struct Carried {
 /// # Errors
 /// What the server refuses; when something was changed already, the message says so.
 pub async fn carry(api: &Api, changes: &[ObjectChange], live: &Live, how: &How) -> Result<Carried, Fault> {
-    let set = ChangeSet { wishes: wishes(changes), memberships: memberships(api, changes, live).await?, how };
+    let How { reason, plan_digest, dry_run } = how;
+    let memberships = memberships(api, changes, live).await?;
+    let mut set = ChangeSet { wishes: wishes(changes), memberships, reason, plan_digest: Vec::new() };
     check_count(set.wishes.len())?;
-    set.check(api).await?;
+    let scope = plan_scope(api, changes).await?;
+    if set.memberships.is_empty() && plan_digest.is_empty() {
+        set.apply(api, true).await?;
+    } else {
+        // Only a plan knows of groups that do not exist yet.
+        let plan = plan(api, changes, set.memberships.clone()).await?;
+        if !plan_digest.is_empty() && *plan_digest != digest(&plan, changes, scope.as_ref()) {
+            let message = "what the files would do is not what was planned: plan again; nothing was changed";
+            return Err(Fault::new(ErrorCode::PlanMovedOn, message).with("position", plan.position));
+        }
+        set.plan_digest = if plan_digest.is_empty() { Vec::new() } else { plan.digest };
+    }
     for change in changes.iter().filter(|change| change.kind == Kind::Group) {
         step(api, change, true).await?;
     }
-    let scope = plan_scope(api, changes).await?;
-    if how.dry_run {
+    if *dry_run {
         return Ok(Carried { scope, ..Carried::default() });
     }
     let mut done = Vec::new();
-    carry_checked(api, changes, &set, &mut done).await.map_err(|fault| {
+    carry_checked(api, changes, set, &mut done).await.map_err(|fault| {
         if done.is_empty() {
             return fault;
         }
@@ -253,7 +298,7 @@ pub async fn carry(api: &Api, changes: &[ObjectChange], live: &Live, how: &How) 
 async fn carry_checked(
     api: &Api,
     changes: &[ObjectChange],
-    set: &ChangeSet<'_>,
+    mut set: ChangeSet<'_>,
     done: &mut Vec<String>,
 ) -> Result<Carried, Fault> {
     let groups = |deleted: bool| {
@@ -266,20 +311,18 @@ async fn carry_checked(
         moved |= change.action == Action::Update;
         done.push(format!("group {:?}", change.title));
     }
-    // Groups that changed move on what the plan was made of: it was compared before.
-    let how =
-        How { plan_digest: if moved { Vec::new() } else { set.how.plan_digest.clone() }, ..set.how.clone() };
-    let set = ChangeSet { how: &how, wishes: set.wishes.clone(), memberships: set.memberships.clone() };
+    if moved {
+        // Groups that changed move on what the plan was made of: it was compared before.
+        set.plan_digest.clear();
+    }
     let mut carried = Carried::default();
     if !set.wishes.is_empty() {
         set.settle(api).await?;
         carried.changes = set.apply(api, false).await?;
         done.push("the policies, assignments and waivers".to_owned());
     }
-    for change in changes.iter().filter(|change| change.kind == Kind::EnforcementScope) {
-        for step in &change.steps {
-            carried.scope = scope(api, step, false).await?;
-        }
+    if let Some(change) = scope_change(changes) {
+        carried.scope = Some(scope(api, change, false).await?);
         done.push("the enforcement scope".to_owned());
     }
     for change in groups(true) {
@@ -289,29 +332,22 @@ async fn carry_checked(
     Ok(carried)
 }
 
+/// A change of the enforcement scope, and what the scope must still be.
+#[derive(Clone, Copy)]
+struct ScopeChange<'a> {
+    scope: &'a EnforcementScope,
+    etag: &'a str,
+}
+
 struct ChangeSet<'a> {
     wishes: Vec<muster_proto::policy::v1::Change>,
     memberships: Vec<ProposedMembership>,
-    how: &'a How,
+    reason: &'a str,
+    /// What the policy service shall find that the change-set does; empty when that is all the same.
+    plan_digest: Vec<u8>,
 }
 
 impl ChangeSet<'_> {
-    /// Lets the server check the change-set, and compares what it would do with what was planned.
-    async fn check(&self, api: &Api) -> Result<(), Fault> {
-        if self.memberships.is_empty() && self.how.plan_digest.is_empty() {
-            return self.apply(api, true).await.map(drop);
-        }
-        // Only a plan knows of groups that do not exist yet.
-        let (changes, memberships) = (self.wishes.clone(), self.memberships.clone());
-        let request = PlanChangesRequest { parent: api.parent(), changes, memberships, sample_size: SAMPLE };
-        let plan = api.call(api.policies().plan_changes(request)).await?;
-        if self.how.plan_digest.is_empty() || self.how.plan_digest == plan.digest {
-            return Ok(());
-        }
-        let message = "what the files would do is not what was planned: plan again; nothing was changed";
-        Err(Fault::new(ErrorCode::PlanMovedOn, message).with("position", plan.position))
-    }
-
     /// Waits until policy knows the groups that were made: a read reflects what was written before it.
     async fn settle(&self, api: &Api) -> Result<(), Fault> {
         let request = ListWaiversRequest { parent: api.parent(), page_size: 1, ..Default::default() };
@@ -319,8 +355,7 @@ impl ChangeSet<'_> {
     }
 
     async fn apply(&self, api: &Api, validate_only: bool) -> Result<ApplyChangesResponse, Fault> {
-        let nothing = self.wishes.is_empty() && self.how.plan_digest.is_empty();
-        if nothing {
+        if self.wishes.is_empty() && self.plan_digest.is_empty() {
             return Ok(ApplyChangesResponse::default());
         }
         let request = ApplyChangesRequest {
@@ -328,8 +363,8 @@ impl ChangeSet<'_> {
             changes: self.wishes.clone(),
             request_id: request_id(),
             validate_only,
-            reason: self.how.reason.clone(),
-            plan_digest: self.how.plan_digest.clone(),
+            reason: self.reason.to_owned(),
+            plan_digest: self.plan_digest.clone(),
             memberships: self.memberships.clone(),
         };
         api.call(api.policies().apply_changes(once(request))).await
@@ -410,15 +445,14 @@ async fn modify(
 
 async fn scope(
     api: &Api,
-    step: &Step,
+    ScopeChange { scope, etag }: ScopeChange<'_>,
     validate_only: bool,
-) -> Result<Option<UpdateEnforcementScopeResponse>, Fault> {
-    let Step::Scope { scope, etag } = step else { return Ok(None) };
+) -> Result<UpdateEnforcementScopeResponse, Fault> {
     let request = UpdateEnforcementScopeRequest {
-        enforcement_scope: Some((**scope).clone()),
-        etag: etag.clone(),
+        enforcement_scope: Some(scope.clone()),
+        etag: etag.to_owned(),
         request_id: request_id(),
         validate_only,
     };
-    api.call(api.enrollment_admin().update_enforcement_scope(once(request))).await.map(Some)
+    api.call(api.enrollment_admin().update_enforcement_scope(once(request))).await
 }
