@@ -78,7 +78,7 @@ enum Bench {
     DeviceReport,
     /// Memory of a device in report's view
     ReportMemory,
-    /// Folding what devices say, against decoding it
+    /// Folding a log of what devices say into the view on the disk, against reading and decoding it
     ReportRebuild,
     /// Explanations of a device at past moments, over a log of 1,000,000 events
     ExplainPast,
@@ -192,7 +192,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::PolicySettings => reports::settings(rounds),
                 Bench::DeviceReport => reports::device(rounds),
                 Bench::ReportMemory => reports::memory(),
-                Bench::ReportRebuild => reports::rebuild(rounds),
+                Bench::ReportRebuild => reports::rebuild(rounds).await,
                 Bench::ExplainPast => past::run().await,
                 Bench::GroupsMemory => groups::memory(),
                 Bench::GroupsAlgebra => groups::algebra(rounds),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_eventlog::embedded::{EmbeddedLog, Options};
-use muster_eventlog::kv::MemoryKv;
+use muster_eventlog::kv::{Kv, MemoryKv};
 use muster_eventlog::project::{self, Dirty, FoldError, View};
-use muster_eventlog::{Envelope, EventLog as _};
+use muster_eventlog::{Append, Envelope, EventLog as _};
 use muster_proto::report::v1::{DeviceStatus, StatusReported};
 use muster_types::{DeviceId, Service, Version};
 use prost::Message as _;
 use rustc_hash::FxHashMap;
+use uuid::Uuid;
 
 use crate::events;
 use crate::measure::{Row, rate};
@@ -26,43 +27,47 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(120);
 pub(crate) async fn run(rounds: usize) -> anyhow::Result<Row> {
     let dir = tempfile::tempdir_in(".")?;
     let log = Arc::new(EmbeddedLog::open(dir.path(), Options::default())?);
-    fill(&log).await?;
+    fill(&log, (0..EVENTS).map(|n| events::append(events::stream(n), Version::NONE, n))).await?;
     let bare_dir = tempfile::tempdir_in(".")?;
-    let payloads = bare_store(bare_dir.path())?;
+    let payloads =
+        bare_store(bare_dir.path(), (0..EVENTS).map(|n| (events::stream(n).id, events::payload(n))))?;
     let mut pairs = Vec::new();
     for _ in 0..rounds {
-        let bare = bare(&payloads)?;
-        pairs.push((view(log.clone()).await?, bare));
+        let bare = bare(&payloads, EVENTS)?;
+        let (took, rows) = view(log.clone(), MemoryKv::default(), |view: &Statuses| view.rows.len()).await?;
+        anyhow::ensure!(rows == EVENTS, "the view lacks events");
+        pairs.push((rate(EVENTS, took), bare));
     }
     Ok(Row::of_rates("replay into a view", &pairs, 0.5))
 }
 
-async fn fill(log: &Arc<EmbeddedLog>) -> anyhow::Result<()> {
+/// Appends, many in flight: streams of their own come in any order.
+pub(crate) async fn fill(log: &EmbeddedLog, appends: impl Iterator<Item = Append>) -> anyhow::Result<()> {
     use futures::stream::{self, StreamExt as _};
-    let mut acknowledged = stream::iter(0..EVENTS)
-        .map(|n| log.append(vec![events::append(events::stream(n), Version::NONE, n)]))
-        .buffer_unordered(IN_FLIGHT);
+    let mut acknowledged =
+        stream::iter(appends).map(|append| log.append(vec![append])).buffer_unordered(IN_FLIGHT);
     while let Some(outcome) = acknowledged.next().await {
         outcome?;
     }
     Ok(())
 }
 
-/// The payloads alone in a store of the same kind.
-fn bare_store(dir: &Path) -> anyhow::Result<fjall::Keyspace> {
+/// The payloads of reports alone, each behind its device, in a store of the same kind.
+pub(crate) fn bare_store(
+    dir: &Path,
+    reports: impl Iterator<Item = (Uuid, Vec<u8>)>,
+) -> anyhow::Result<fjall::Keyspace> {
     let database = fjall::Database::builder(dir).open()?;
     let payloads = database.keyspace("payloads", fjall::KeyspaceCreateOptions::default)?;
-    for n in 0..EVENTS {
-        let mut value = events::stream(n).id.as_bytes().to_vec();
-        value.extend(events::payload(n));
-        payloads.insert((n as u64).to_be_bytes(), value)?;
+    for (n, (device, payload)) in (0_u64..).zip(reports) {
+        payloads.insert(n.to_be_bytes(), [&device.as_bytes()[..], &payload].concat())?;
     }
     payloads.rotate_memtable_and_wait()?;
     Ok(payloads)
 }
 
-/// Read, decode, insert; nothing else.
-fn bare(payloads: &fjall::Keyspace) -> anyhow::Result<f64> {
+/// Read, decode, insert so many; nothing else.
+pub(crate) fn bare(payloads: &fjall::Keyspace, events: usize) -> anyhow::Result<f64> {
     let start = Instant::now();
     let mut statuses: FxHashMap<DeviceId, DeviceStatus> = FxHashMap::default();
     for row in payloads.iter() {
@@ -71,24 +76,27 @@ fn bare(payloads: &fjall::Keyspace) -> anyhow::Result<f64> {
         let status = StatusReported::decode(payload)?.status.unwrap_or_default();
         statuses.insert(DeviceId::from_slice(id)?, status);
     }
-    anyhow::ensure!(statuses.len() == EVENTS, "the store lacks events");
-    Ok(rate(EVENTS, start.elapsed()))
+    anyhow::ensure!(statuses.len() == events, "the store lacks events");
+    Ok(rate(events, start.elapsed()))
 }
 
-/// The same by the runner, with everything it checks and keeps.
-async fn view(log: Arc<EmbeddedLog>) -> anyhow::Result<f64> {
+/// How long the runner takes over a log, with everything it checks and keeps, and what the view shows then.
+pub(crate) async fn view<V: View + Default, T>(
+    log: Arc<EmbeddedLog>,
+    kv: impl Kv + 'static,
+    shows: impl Fn(&V) -> T,
+) -> anyhow::Result<(Duration, T)> {
     let start = Instant::now();
-    let kv = Arc::new(MemoryKv::default());
-    let (projected, run) = project::start(log, kv, Statuses::default, std::future::pending());
+    let (projected, run) = project::start(log, Arc::new(kv), V::default, std::future::pending());
     #[expect(clippy::disallowed_methods, reason = "ends when it is aborted below")]
     let runner = tokio::spawn(run);
     let mut progress = projected.watch();
     let caught_up = progress.wait_for(|progress| progress.caught_up);
     tokio::time::timeout(CAUGHT_UP_WITHIN, caught_up).await??;
     let took = start.elapsed();
-    anyhow::ensure!(projected.read().rows.len() == EVENTS, "the view lacks events");
+    let shown = shows(&projected.read());
     runner.abort();
-    Ok(rate(EVENTS, took))
+    Ok((took, shown))
 }
 
 #[derive(Default)]

@@ -2,23 +2,25 @@
 //! of their own.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use muster_eventlog::Envelope;
+use muster_eventlog::embedded::{EmbeddedLog, Options};
+use muster_eventlog::kv::SledKv;
 use muster_eventlog::project::{Dirty, View as _};
+use muster_eventlog::{Append, Envelope, NewEvent};
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as policy;
 use muster_proto::report::v1 as report;
 use muster_report::projection::Standings;
-use muster_types::{Aggregate, DeviceId, PolicyId, StreamId, TenantId};
-use prost::Message as _;
+use muster_types::{Aggregate, DeviceId, PolicyId, StreamId, TenantId, Version};
 use roaring::RoaringBitmap;
-use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 use crate::inventory::{envelope, resident_bytes};
 use crate::measure::{Limit, Row, median, rate};
+use crate::replay;
 
 const LARGE: u32 = 1_000_000;
 const SETTINGS: u32 = 40;
@@ -30,8 +32,8 @@ const REPORT_WITHIN: Duration = Duration::from_millis(10);
 const SETTINGS_WITHIN: Duration = Duration::from_millis(20);
 const DEVICE_WITHIN: Duration = Duration::from_millis(5);
 const BYTES_PER_DEVICE_MAX: f64 = 500.0;
-/// Events that are folded in turn with the bare thing.
-const REBUILT: u32 = 200_000;
+/// Devices whose reports are folded in turn with the bare thing.
+const REBUILT: u32 = 100_000;
 const REBUILD_RATIO_MIN: f64 = 0.5;
 
 /// The report on a policy that everybody has.
@@ -94,28 +96,34 @@ pub(crate) fn memory() -> anyhow::Result<Row> {
     })
 }
 
-/// Folding reports against decoding them and putting them into a hash map.
-pub(crate) fn rebuild(rounds: usize) -> anyhow::Result<Row> {
-    let events: Vec<Envelope> = (0..REBUILT).map(|n| said(n, OWN_ERRORS)).collect();
+/// Folding a log of reports from its beginning, with its chain checked and the view kept on the disk, against reading and
+/// decoding the reports alone.
+pub(crate) async fn rebuild(rounds: usize) -> anyhow::Result<Row> {
+    let (dir, bare_dir) = (tempfile::tempdir_in(".")?, tempfile::tempdir_in(".")?);
+    let log = Arc::new(EmbeddedLog::open(dir.path(), Options::default())?);
+    let said = || (0..REBUILT).map(|n| said(n, OWN_ERRORS));
+    replay::fill(&log, policies(REBUILT)?.into_iter().map(append)).await?;
+    replay::fill(&log, said().map(append)).await?;
+    let reports = said().map(|event| (event.stream.id, event.payload.to_vec()));
+    let payloads = replay::bare_store(bare_dir.path(), reports)?;
     let mut pairs = Vec::new();
     for _ in 0..rounds {
-        let start = Instant::now();
-        let mut bare = FxHashMap::default();
-        for event in &events {
-            let device = DeviceId::from_uuid(event.stream.id);
-            bare.insert(device, report::StatusReported::decode(&event.payload[..])?);
-        }
-        let bare_rate = rate(events.len(), start.elapsed());
-        drop(black_box(bare));
-        let mut standings = Standings::default();
-        policies(&mut standings, REBUILT)?;
-        let start = Instant::now();
-        for event in &events {
-            standings.apply(event, &mut Dirty::everything())?;
-        }
-        pairs.push((rate(events.len(), start.elapsed()), bare_rate));
+        let bare = replay::bare(&payloads, REBUILT as usize)?;
+        let views = tempfile::tempdir_in(".")?;
+        let kv = SledKv::open(views.path())?;
+        let targeted = |view: &Standings| view.policy(TenantId::DEFAULT, policy_id()).map(|it| it.targeted);
+        let (took, targeted) = replay::view(log.clone(), kv, targeted).await?;
+        anyhow::ensure!(targeted == Some(u64::from(REBUILT)), "the view lacks devices");
+        pairs.push((rate(REBUILT as usize, took), bare));
     }
-    Ok(Row::of_rates("rebuild of reports, to bare decode", &pairs, REBUILD_RATIO_MIN))
+    Ok(Row::of_rates("rebuild of reports, to bare read and decode", &pairs, REBUILD_RATIO_MIN))
+}
+
+/// The append of an event that is the first of its stream.
+fn append(event: Envelope) -> Append {
+    let Envelope { event_id, stream, kind, context, payload, .. } = event;
+    let events = vec![NewEvent { id: event_id, kind, payload }];
+    Append { stream, expected: Version::NONE, events, context }
 }
 
 fn timed(rounds: usize, mut ask: impl FnMut() -> bool) -> f64 {
@@ -135,7 +143,9 @@ fn of_time(name: &'static str, value: f64, bare: String, below: Duration) -> Row
 /// Everybody trusted, in one group, with one policy of 40 settings, resolved and delivered, and all but a few have reported.
 fn fleet(own_errors: u32) -> anyhow::Result<Standings> {
     let mut standings = Standings::default();
-    policies(&mut standings, LARGE)?;
+    for event in policies(LARGE)? {
+        apply(&mut standings, &event)?;
+    }
     // One of 50 never reported.
     for n in (0..LARGE).filter(|n| n % 50 != 49) {
         apply(&mut standings, &said(n, own_errors))?;
@@ -143,12 +153,13 @@ fn fleet(own_errors: u32) -> anyhow::Result<Standings> {
     Ok(standings)
 }
 
-fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
-    for n in 0..devices {
-        let trusted = identity::TrustEstablished::default();
+/// What is told of so many devices before the first of them reports.
+fn policies(devices: u32) -> anyhow::Result<Vec<Envelope>> {
+    let trusted = |n| {
         let stream = StreamId::new(TenantId::DEFAULT, Aggregate::Registration, device_id(n).uuid());
-        apply(standings, &envelope(stream, "muster.identity.v1.TrustEstablished", &trusted))?;
-    }
+        envelope(stream, "muster.identity.v1.TrustEstablished", &identity::TrustEstablished::default())
+    };
+    let mut events: Vec<_> = (0..devices).map(trusted).collect();
     let stream = |aggregate, name: &str| {
         StreamId::new(
             TenantId::DEFAULT,
@@ -159,7 +170,7 @@ fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
     let everybody = bitmap(&(0..devices).collect())?;
     let group = stream(Aggregate::Group, "group");
     let changed = identity::GroupMembershipChanged { added: everybody.clone(), removed: vec![] };
-    apply(standings, &envelope(group, "muster.identity.v1.GroupMembershipChanged", &changed))?;
+    events.push(envelope(group, "muster.identity.v1.GroupMembershipChanged", &changed));
     let created = policy::PolicyCreated {
         display_name: "everybody".into(),
         profile: "windows-antivirus".into(),
@@ -167,7 +178,7 @@ fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
         ..Default::default()
     };
     let of_policy = StreamId::new(TenantId::DEFAULT, Aggregate::Policy, policy_id().uuid());
-    apply(standings, &envelope(of_policy, "muster.policy.v1.PolicyCreated", &created))?;
+    events.push(envelope(of_policy, "muster.policy.v1.PolicyCreated", &created));
     let assigned = policy::PolicyAssigned {
         policy_id: policy_id().as_bytes().to_vec(),
         group_id: group.id.as_bytes().to_vec(),
@@ -175,7 +186,7 @@ fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
         ..Default::default()
     };
     let assignment = stream(Aggregate::Assignment, "assignment");
-    apply(standings, &envelope(assignment, "muster.policy.v1.PolicyAssigned", &assigned))?;
+    events.push(envelope(assignment, "muster.policy.v1.PolicyAssigned", &assigned));
     let resolution = policy::Resolution {
         etag: vec![1; 32],
         policies: vec![policy::ResolvedPolicy { policy_id: policy_id().as_bytes().to_vec(), revision: 1 }],
@@ -197,12 +208,13 @@ fn policies(standings: &mut Standings, devices: u32) -> anyhow::Result<()> {
     };
     let changed = policy::EffectivePoliciesChanged { resolved: vec![resolved], ..Default::default() };
     let resolutions = stream(Aggregate::Resolution, "resolution");
-    apply(standings, &envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed))?;
+    events.push(envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed));
     let sent =
         policy::Delivered { etag: vec![1; 32], step: policy::DeliveryStep::Sent.into(), devices: everybody };
     let delivered = policy::PoliciesDelivered { delivered: vec![sent] };
     let deliveries = stream(Aggregate::Delivery, "delivery");
-    apply(standings, &envelope(deliveries, "muster.policy.v1.PoliciesDelivered", &delivered))
+    events.push(envelope(deliveries, "muster.policy.v1.PoliciesDelivered", &delivered));
+    Ok(events)
 }
 
 /// What a device says: of its kind, a fifth has a setting that is not well, and some have a message of their own.
