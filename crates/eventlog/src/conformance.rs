@@ -20,9 +20,9 @@ pub use self::appends::{
 };
 pub use self::disturbance::{Disturbed, under_disturbance};
 pub use self::reads::{
-    a_broken_chain_is_noticed, a_read_brings_what_was_acknowledged, a_subscription_begins_after_any_position,
-    an_empty_part_is_caught_up_with_at_once, catching_up_passes_into_following, everybody_sees_one_order,
-    services_do_not_see_each_other,
+    a_broken_chain_is_noticed, a_read_brings_what_was_acknowledged, a_reader_that_stalls_holds_up_nobody,
+    a_subscription_begins_after_any_position, an_empty_part_is_caught_up_with_at_once,
+    catching_up_passes_into_following, everybody_sees_one_order, services_do_not_see_each_other,
 };
 
 /// Every promise, one after another. `contiguous` where the engine counts positions without a gap.
@@ -42,5 +42,6 @@ pub async fn all(log: &SharedLog, contiguous: bool) {
     everybody_sees_one_order(log, contiguous).await;
     a_subscription_begins_after_any_position(log).await;
     catching_up_passes_into_following(log).await;
+    a_reader_that_stalls_holds_up_nobody(log).await;
     a_broken_chain_is_noticed(log, contiguous).await;
 }

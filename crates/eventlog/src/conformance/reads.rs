@@ -14,6 +14,10 @@ use crate::{Delivery, Envelope, ReadError};
 const STREAMS: usize = 8;
 /// Events in each.
 const EVENTS: u64 = 12;
+/// Appends of many large events, more than all that is kept for a reader.
+const LARGE_APPENDS: u64 = 24;
+const LARGE_EVENTS: u16 = 100;
+const LARGE_BYTES: usize = 8 * 1_024;
 
 fn streams(aggregate: Aggregate) -> Vec<StreamId> {
     (0..STREAMS).map(|_| stream(aggregate)).collect()
@@ -133,6 +137,34 @@ pub async fn catching_up_passes_into_following(log: &SharedLog) {
         *version = event.version;
     }
     assert_eq!(events, whole(log, Service::Policy).await);
+}
+
+/// Whoever follows and does not read holds up neither appends nor other readers, and lacks nothing when it reads on.
+///
+/// # Panics
+/// When it does, or lacks something.
+pub async fn a_reader_that_stalls_holds_up_nobody(log: &SharedLog) {
+    let stream = stream(Aggregate::Policy);
+    let text = "x".repeat(LARGE_BYTES);
+    let from = head(log, Service::Policy).await;
+    let mut stalled = follow(log, Service::Policy, from).await;
+    let mut reading = follow(log, Service::Policy, from).await;
+    let texts = vec![&*text; usize::from(LARGE_EVENTS)];
+    let appending = async {
+        let mut position = from;
+        for n in 0..LARGE_APPENDS {
+            position = put(log, append(stream, n * u64::from(LARGE_EVENTS), &texts)).await;
+        }
+        position
+    };
+    // Positions may have gaps: so many events end here or later.
+    let last = from + LARGE_APPENDS * u64::from(LARGE_EVENTS);
+    let (position, mut read) = join(appending, collect(&mut reading, last)).await;
+    if position > last {
+        read.extend(collect(&mut reading, position).await);
+    }
+    assert_eq!(read.len() as u64, LARGE_APPENDS * u64::from(LARGE_EVENTS));
+    assert_eq!(collect(&mut stalled, position).await, read, "who stalled saw another log");
 }
 
 /// Whoever checks the chain notices when an event is changed, left out or put elsewhere.

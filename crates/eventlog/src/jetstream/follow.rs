@@ -17,8 +17,9 @@ use crate::{Delivery, Envelope, ReadError};
 
 /// Events in one delivery.
 const DELIVERY_EVENTS_MAX: usize = 1_024;
-/// Events the servers send ahead of the reader.
+/// Events, and bytes with their headers, that the servers send ahead of the reader.
 const AHEAD_EVENTS_MAX: usize = 4_096;
+const AHEAD_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Silence of the servers after which a consumer is taken for lost is twice this.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long one request for events stands.
@@ -141,6 +142,7 @@ impl Follower {
         consumer
             .stream()
             .max_messages_per_batch(AHEAD_EVENTS_MAX)
+            .max_bytes_per_batch(AHEAD_BYTES_MAX)
             .heartbeat(HEARTBEAT)
             .expires(REQUEST_LIFE)
             .messages()
