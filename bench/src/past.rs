@@ -190,7 +190,7 @@ impl Story {
         self.add(Aggregate::Resolution, Uuid::nil(), "muster.policy.v1.EffectivePoliciesChanged", &changed)
             .await?;
         let sent = pb::Delivered { etag: vec![7; 32], step: pb::DeliveryStep::Sent.into(), devices };
-        let delivered = pb::PoliciesDelivered { delivered: vec![sent] };
+        let delivered = pb::PoliciesDelivered { delivered: vec![sent], first_time: None };
         self.add(Aggregate::Delivery, Uuid::nil(), "muster.policy.v1.PoliciesDelivered", &delivered).await
     }
 

@@ -211,7 +211,7 @@ fn policies(devices: u32) -> anyhow::Result<Vec<Envelope>> {
     events.push(envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed));
     let sent =
         policy::Delivered { etag: vec![1; 32], step: policy::DeliveryStep::Sent.into(), devices: everybody };
-    let delivered = policy::PoliciesDelivered { delivered: vec![sent] };
+    let delivered = policy::PoliciesDelivered { delivered: vec![sent], first_time: None };
     let deliveries = stream(Aggregate::Delivery, "delivery");
     events.push(envelope(deliveries, "muster.policy.v1.PoliciesDelivered", &delivered));
     Ok(events)

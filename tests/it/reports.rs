@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use muster_types::Timestamp;
 use serde_json::{Value, json};
 
 use crate::deployment::{Agent, Deployment, Shape, eventually};
@@ -151,9 +152,13 @@ fn tell(shape: Shape) {
     let (report, setting) = story.setting(&story.one, LEVEL, &[]);
     assert_eq!((&setting["stage"], &setting["observed"]), (&json!("confirmed"), &json!("real_time")));
     assert!(report["confirmed_time"].is_string(), "{report}");
-    eventually("the delivery is told, which takes about a second", || {
-        story.setting(&story.one, LEVEL, &[]).0["delivered_time"].is_string().then_some(())
+    let report = eventually("the delivery is told, which takes about a second", || {
+        let (report, _) = story.setting(&story.one, LEVEL, &[]);
+        report["delivered_time"].is_string().then_some(report)
     });
+    let ages = ["desired_time", "delivered_time", "confirmed_time"];
+    let ages = ages.map(|age| report[age].as_str().unwrap().parse::<Timestamp>().unwrap());
+    assert!(ages.is_sorted(), "{report}");
 
     // It comes back, and cannot write.
     story.blocked(true);

@@ -391,7 +391,7 @@ mod tests {
             step: policy::DeliveryStep::Sent.into(),
             devices: bitmap(&[4]),
         };
-        let delivered = policy::PoliciesDelivered { delivered: vec![sent] };
+        let delivered = policy::PoliciesDelivered { delivered: vec![sent], first_time: None };
         assert_eq!(told(&event("muster.policy.v1.PoliciesDelivered", &delivered)), "policy abababab sent");
     }
 

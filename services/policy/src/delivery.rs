@@ -11,7 +11,7 @@ use muster_eventlog::command::{append_surely, prepare};
 use muster_eventlog::log::SharedLog;
 use muster_eventlog::{Actor, AppendError, Context};
 use muster_types::id::derive;
-use muster_types::{Aggregate, Clock, Digest, RequestId, Service, StreamId, TenantId, Version};
+use muster_types::{Aggregate, Clock, Digest, RequestId, Service, StreamId, TenantId, Timestamp, Version};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -30,17 +30,18 @@ pub struct Deliveries(Arc<Mutex<Memory>>);
 
 impl Deliveries {
     /// Notes how far a policy is on a device.
-    pub fn note(&self, ordinal: u32, etag: &Digest, step: Step) {
-        self.0.lock().note(ordinal, etag, step);
+    pub fn note(&self, ordinal: u32, etag: &Digest, step: Step, now: Timestamp) {
+        self.0.lock().note(ordinal, etag, step, now);
     }
 
     fn take(&self) -> Vec<Event> {
-        events(self.0.lock().take())
+        let (delivered, first) = self.0.lock().take();
+        events(delivered, first)
     }
 
     fn put_back(&self, event: &Event) {
         let mut memory = self.0.lock();
-        event.delivered.iter().for_each(|delivered| memory.put_back(delivered));
+        event.delivered.iter().for_each(|delivered| memory.put_back(delivered, event.first));
     }
 }
 

@@ -301,6 +301,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("muster.policy.v1.OnUnassign.ON_UNASSIGN_UNSPECIFIED", "Not said: revert."),
     ("muster.policy.v1.PoliciesDelivered", "Policies went out to devices. One event for all devices of about a second, never one for each. Aggregate `delivery`, of which a tenant has one."),
     ("muster.policy.v1.PoliciesDelivered.delivered", "What went where, each pair of etag and step once."),
+    ("muster.policy.v1.PoliciesDelivered.first_time", "When the first of these steps was taken; the others were taken after it and before the event's own time. Not set in events of versions that did not tell it."),
     ("muster.policy.v1.PolicyAssigned", "An admin assigned a policy to a group: one event, however many devices are in it. Aggregate `assignment`, whose id is derived from the policy's and the group's."),
     ("muster.policy.v1.PolicyAssigned.filter", "An assignment filter, without effect on this channel."),
     ("muster.policy.v1.PolicyAssigned.group_id", "The group, 16 bytes."),

@@ -4460,6 +4460,10 @@ pub struct PoliciesDelivered {
     /// What went where, each pair of etag and step once.
     #[prost(message, repeated, tag = "1")]
     pub delivered: ::prost::alloc::vec::Vec<Delivered>,
+    /// When the first of these steps was taken; the others were taken after it and before the event's own time. Not set in
+    /// events of versions that did not tell it.
+    #[prost(message, optional, tag = "2")]
+    pub first_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 /// Devices that got a policy.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

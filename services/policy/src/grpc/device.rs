@@ -90,7 +90,7 @@ impl Grpc {
         self.metrics.policy_sent(why);
         if let Some(ordinal) = ordinal {
             self.attendance.signed(ordinal, version);
-            self.deliveries.note(ordinal, &effective.etag, Step::Sent);
+            self.deliveries.note(ordinal, &effective.etag, Step::Sent, now);
         }
         let policy = ToSign { tenant: self.tenant, device, effective: &effective, version, now, life };
         CheckedIn::Policy(self.documents.sign(&self.signer, policy))
@@ -157,7 +157,7 @@ impl DevicePolicyService for Grpc {
         {
             // Of a policy in force, and of one that it should not have any more, it says nothing that matters.
             if received_etag == effective.etag && applied_etag != effective.etag {
-                self.deliveries.note(ordinal, &effective.etag, step);
+                self.deliveries.note(ordinal, &effective.etag, step, now);
             }
         }
         debug!(%device, sequence, apply_state, applied_version, full_state, "check-in");

@@ -2,6 +2,7 @@
 
 use muster_eventlog::command::State;
 use muster_eventlog::{Envelope, EventType};
+use muster_proto::convert::{moment, timestamp};
 use muster_proto::policy::v1 as pb;
 use muster_types::Aggregate;
 
@@ -19,26 +20,28 @@ impl State for Delivery {
     fn evolve(&mut self, _event: &Self::Event) {}
 
     fn encode(event: &Self::Event) -> (EventType, Vec<u8>) {
-        let Event { delivered } = event;
+        let Event { delivered, first } = event;
         let delivered = delivered.iter().map(|Delivered { etag, step, devices }| pb::Delivered {
             etag: etag.to_vec(),
             step: to_step(*step).into(),
             devices: bytes_of(devices),
         });
-        encoded(kind::POLICIES_DELIVERED, &pb::PoliciesDelivered { delivered: delivered.collect() })
+        let message =
+            pb::PoliciesDelivered { delivered: delivered.collect(), first_time: first.map(timestamp) };
+        encoded(kind::POLICIES_DELIVERED, &message)
     }
 
     fn decode(envelope: &Envelope) -> Result<Option<Self::Event>, String> {
         if envelope.kind.as_str() != kind::POLICIES_DELIVERED {
             return Ok(None);
         }
-        let pb::PoliciesDelivered { delivered } = decoded(envelope)?;
+        let pb::PoliciesDelivered { delivered, first_time } = decoded(envelope)?;
         let delivered = delivered.into_iter().map(|delivered| {
             let step = from_step(delivered.step())?;
             let pb::Delivered { etag, step: _, devices } = delivered;
             Ok::<_, String>(Delivered { etag: digest(&etag)?, step, devices: bitmap(&devices)? })
         });
-        Ok(Some(Event { delivered: delivered.collect::<Result<_, _>>()? }))
+        Ok(Some(Event { delivered: delivered.collect::<Result<_, _>>()?, first: first_time.map(moment) }))
     }
 }
 

@@ -142,7 +142,7 @@ fn resolution_events() -> Vec<resolution::Event> {
     vec![resolution::Event { positions, resolved, none: [9].into() }]
 }
 
-fn delivery_events() -> Vec<delivery::Event> {
+fn delivery_events(first: Option<Timestamp>) -> Vec<delivery::Event> {
     let delivered = |etag, step, devices: RoaringBitmap| Delivered { etag: [etag; 32], step, devices };
     vec![delivery::Event {
         delivered: vec![
@@ -150,6 +150,7 @@ fn delivery_events() -> Vec<delivery::Event> {
             delivered(1, Step::Applying, [2].into()),
             delivered(2, Step::Refused, [3].into()),
         ],
+        first,
     }]
 }
 
@@ -171,7 +172,7 @@ fn events_round_trip() {
     round_trips::<Told>(resolution_events());
     let nobody = resolution::Event { none: RoaringBitmap::new(), ..resolution_events().remove(0) };
     round_trips::<Told>(vec![nobody]);
-    round_trips::<Delivery>(delivery_events());
+    round_trips::<Delivery>(delivery_events(Some(AT)));
 }
 
 #[test]
@@ -184,7 +185,8 @@ fn every_form_that_ever_shipped_decodes() {
     samples_decode::<Sync>(GOLDEN, sync_events());
     samples_decode::<Session>(GOLDEN, session_events());
     samples_decode::<Told>(GOLDEN, resolution_events());
-    samples_decode::<Delivery>(GOLDEN, delivery_events());
+    samples_decode::<Delivery>(GOLDEN, delivery_events(None));
+    samples_of_form_decode::<Delivery>(GOLDEN, 2, delivery_events(Some(AT)));
     samples_of_form_decode::<Policy>(GOLDEN, 2, policy_events(OnUnassign::Keep, "why", Some(1)));
     samples_of_form_decode::<Assignment>(GOLDEN, 2, vec![assigned(weighed())]);
 }

@@ -1,6 +1,6 @@
 //! What the log tells.
 
-use muster_types::Digest;
+use muster_types::{Digest, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::domain::share_out;
@@ -10,11 +10,13 @@ const EVENT_BYTES_MAX: usize = 500 * 1024;
 /// More than an etag with its step takes in an event.
 const DELIVERED_BYTES: usize = 64;
 
-/// Policies went out to devices. A device is named at most once: with what came last.
+/// Policies went out to devices. A device is named with one policy: that it was sent, what came last of it, or both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// What went where, each pair of etag and step once.
     pub delivered: Vec<Delivered>,
+    /// When the first of these steps was taken; none in events of versions that did not tell it.
+    pub first: Option<Timestamp>,
 }
 
 /// Devices that got a policy.
@@ -39,9 +41,9 @@ pub enum Step {
     Refused = 3,
 }
 
-/// What was delivered, in events of which none is larger than the log takes.
+/// What was delivered since a time, in events of which none is larger than the log takes.
 #[must_use]
-pub fn events(delivered: Vec<Delivered>) -> Vec<Event> {
+pub fn events(delivered: Vec<Delivered>, first: Option<Timestamp>) -> Vec<Event> {
     let (mut events, mut packed, mut bytes) = (Vec::new(), Vec::new(), 0);
     for Delivered { etag, step, devices: mut rest } in delivered {
         while !rest.is_empty() {
@@ -52,13 +54,13 @@ pub fn events(delivered: Vec<Delivered>) -> Vec<Event> {
                 packed.push(Delivered { etag, step, devices });
             }
             if !rest.is_empty() {
-                events.push(Event { delivered: std::mem::take(&mut packed) });
+                events.push(Event { delivered: std::mem::take(&mut packed), first });
                 bytes = 0;
             }
         }
     }
     if !packed.is_empty() {
-        events.push(Event { delivered: packed });
+        events.push(Event { delivered: packed, first });
     }
     events
 }

@@ -1,6 +1,6 @@
 //! What was delivered last to each device, and what of it was not told yet.
 
-use muster_types::Digest;
+use muster_types::{Digest, Timestamp};
 use roaring::RoaringBitmap;
 use rustc_hash::FxHashMap;
 
@@ -17,6 +17,8 @@ pub struct Memory {
     places: FxHashMap<Digest, u32>,
     etags: Vec<Digest>,
     news: FxHashMap<Mark, RoaringBitmap>,
+    /// When the first of the news came.
+    first: Option<Timestamp>,
 }
 
 /// An etag's place, and a step; zero is nothing.
@@ -31,11 +33,16 @@ impl Mark {
     const fn same_etag(self, other: Self) -> bool {
         self.0 >> 2 == other.0 >> 2
     }
+
+    /// That the same policy was sent.
+    const fn sent(self) -> Self {
+        Self(self.0 & !3 | Step::Sent as u32)
+    }
 }
 
 impl Memory {
     /// Notes how far a policy is on a device; whether that is news. It is none that the same policy was sent again.
-    pub fn note(&mut self, ordinal: u32, etag: &Digest, step: Step) -> bool {
+    pub fn note(&mut self, ordinal: u32, etag: &Digest, step: Step, now: Timestamp) -> bool {
         let mark = Mark::new(self.place(etag), step);
         let last = self.last(ordinal);
         let before = *last;
@@ -43,15 +50,22 @@ impl Memory {
             return false;
         }
         *last = mark;
-        if let Some(devices) = self.news.get_mut(&before) {
-            devices.remove(ordinal);
+        // That it was sent stays news when the device spoke of it within the same second.
+        let over = [before, before.sent()];
+        for mark in over.into_iter().filter(|over| *over != mark.sent()) {
+            if let Some(devices) = self.news.get_mut(&mark) {
+                devices.remove(ordinal);
+            }
         }
+        self.first.get_or_insert(now);
         self.news.entry(mark).or_default().insert(ordinal)
     }
 
-    /// Takes what is news, by etag and step; each device is in it once.
+    /// Takes what is news, by etag and step, and when the first of it came; a device is in it with
+    /// one policy: that it was sent, what came last of it, or both.
     #[must_use]
-    pub fn take(&mut self) -> Vec<Delivered> {
+    pub fn take(&mut self) -> (Vec<Delivered>, Option<Timestamp>) {
+        let first = self.first.take();
         let news = std::mem::take(&mut self.news).into_iter().filter(|(_, devices)| !devices.is_empty());
         let delivered = news.filter_map(|(mark, devices)| {
             let etag = *self.etags.get((mark.0 >> 2) as usize - 1)?;
@@ -62,17 +76,19 @@ impl Memory {
         if self.etags.len() > ETAGS_MAX {
             *self = Self::default();
         }
-        delivered
+        (delivered, first)
     }
 
     /// Puts back what could not be told, as far as nothing newer is known.
-    pub fn put_back(&mut self, delivered: &Delivered) {
+    pub fn put_back(&mut self, delivered: &Delivered, first: Option<Timestamp>) {
         let Delivered { etag, step, devices } = delivered;
+        self.first = [self.first, first].into_iter().flatten().min();
         let mark = Mark::new(self.place(etag), *step);
         for ordinal in devices {
             let last = self.last(ordinal);
-            if *last == mark || *last == Mark::default() {
-                *last = mark;
+            let sent = mark == mark.sent() && last.same_etag(mark);
+            if sent || *last == mark || *last == Mark::default() {
+                *last = if sent { *last } else { mark };
                 self.news.entry(mark).or_default().insert(ordinal);
             }
         }

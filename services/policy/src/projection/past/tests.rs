@@ -57,7 +57,7 @@ fn nothing(position: u64, devices: &[u32]) -> Envelope {
 
 fn delivered(position: u64, etag: Digest, step: pb::DeliveryStep, devices: &[u32]) -> Envelope {
     let one = pb::Delivered { etag: etag.to_vec(), step: step.into(), devices: bits(devices) };
-    let message = pb::PoliciesDelivered { delivered: vec![one] };
+    let message = pb::PoliciesDelivered { delivered: vec![one], first_time: None };
     event(position, Aggregate::Delivery, kind::POLICIES_DELIVERED, &message)
 }
 

@@ -218,7 +218,9 @@ impl Standings {
         time: Timestamp,
         dirty: &mut Dirty,
     ) -> Result<(), String> {
-        let policy::PoliciesDelivered { mut delivered } = event;
+        let policy::PoliciesDelivered { mut delivered, first_time } = event;
+        // Never later than it was: what a device says of it comes after.
+        let time = first_time.map_or(time, moment);
         // What was sent within a second comes before what was said of it.
         delivered.sort_by_key(|delivered| delivered.step);
         for message in delivered {

@@ -242,7 +242,7 @@ pub(super) fn event(happened: &Happened, n: usize) -> Envelope {
                 step: i32::from(*step),
                 devices: bitmap(devices),
             };
-            let message = policy::PoliciesDelivered { delivered: vec![delivered] };
+            let message = policy::PoliciesDelivered { delivered: vec![delivered], first_time: None };
             envelope(Aggregate::Delivery, id(5, 1), kind::POLICIES_DELIVERED, &message, n)
         }
         Happened::Seen(devices) => {
