@@ -3,6 +3,7 @@
 //! Rows are facts of the logs, each of one log alone, so that the order in which the logs are folded shows nowhere; the
 //! bitmaps follow from them and make every count a bitmap's cardinality. What devices have in common is kept once.
 
+mod ages;
 mod answers;
 mod column;
 mod devices;
@@ -28,6 +29,7 @@ use muster_eventlog::Envelope;
 use muster_eventlog::project::{Dirty, FoldError, View};
 use muster_types::{Positions, Service, SettingId, Timestamp};
 
+use ages::Ages;
 use column::Column;
 use devices::Devices;
 use drifts::Drifts;
@@ -52,6 +54,7 @@ pub struct Standings {
     devices: Devices,
     /// By ordinal; also of devices that have no row yet.
     dues: Column<Due>,
+    ages: Ages,
     words: Words,
     statuses: Statuses,
     resolutions: Resolutions,
@@ -70,7 +73,7 @@ impl Standings {
 
 impl View for Standings {
     const NAME: &'static str = "standings";
-    const CONTRACT: u32 = 4;
+    const CONTRACT: u32 = 5;
     const SOURCES: &'static [Service] =
         &[Service::Enroll, Service::Identity, Service::Policy, Service::Report];
 

@@ -4,6 +4,7 @@ use muster_types::{Digest, Timestamp};
 use prost::Message;
 use rustc_hash::FxHashMap;
 
+use super::ages::Ages;
 use super::column::Column;
 use super::pool::NONE;
 use super::resolutions::Resolutions;
@@ -16,7 +17,7 @@ pub(super) const CHUNK: u32 = 256;
 pub(super) const ORDINALS_MAX: u32 = 1 << 26;
 
 /// What a device should have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) enum Desired {
     /// Nobody said yet.
     #[default]
@@ -58,13 +59,22 @@ pub(super) struct Delivery {
 }
 
 /// What the policy log says of a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) desired: Desired,
     /// Since when it should have it.
     pub(super) since: Timestamp,
+    /// The number of the ages of its parts.
+    pub(super) ages: u32,
     pub(super) delivery: Option<Delivery>,
     pub(super) seen: Option<Timestamp>,
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        let (desired, since) = (Desired::default(), Timestamp::default());
+        Self { desired, since, ages: NONE, delivery: None, seen: None }
+    }
 }
 
 impl Due {
@@ -97,6 +107,18 @@ struct DuesRow {
     step_times: Vec<i64>,
     #[prost(sint64, repeated, tag = "8")]
     seen: Vec<i64>,
+    /// Each once; 0 none, else the place in `ages` and one.
+    #[prost(uint32, repeated, tag = "9")]
+    aged: Vec<u32>,
+    #[prost(message, repeated, tag = "10")]
+    ages: Vec<AgesRow>,
+}
+
+/// Since when each place of a resolution is as it is.
+#[derive(Clone, PartialEq, Message)]
+struct AgesRow {
+    #[prost(sint64, repeated, tag = "1")]
+    times: Vec<i64>,
 }
 
 const fn after(time: Option<Timestamp>) -> i64 {
@@ -125,6 +147,7 @@ pub(super) fn chunks(dues: &Column<Due>) -> impl Iterator<Item = u32> {
 pub(super) fn encode(
     chunk: u32,
     dues: &Column<Due>,
+    known_ages: &Ages,
     resolutions: &Resolutions,
     words: &Words,
 ) -> Option<Vec<u8>> {
@@ -133,6 +156,7 @@ pub(super) fn encode(
     let known = dues.iter().rposition(|due| *due != Due::default())?;
     let mut row = DuesRow::default();
     let mut places: FxHashMap<Digest, u32> = FxHashMap::default();
+    let mut aged: FxHashMap<u32, u32> = FxHashMap::default();
     for due in &dues[..=known] {
         let mut place = |digest: &Digest| {
             *places.entry(*digest).or_insert_with(|| {
@@ -140,7 +164,7 @@ pub(super) fn encode(
                 u32::try_from(row.digests.len()).unwrap_or(u32::MAX)
             })
         };
-        let Due { desired, since, delivery, seen } = due;
+        let Due { desired, since, ages, delivery, seen } = due;
         let desired = match desired {
             Desired::Unknown => 0,
             Desired::Nothing => 1,
@@ -149,6 +173,15 @@ pub(super) fn encode(
         let delivered = delivery.map_or(0, |delivery| place(words.digests.of(delivery.etag)));
         row.desired.push(desired);
         row.since.push(since.micros());
+        row.aged.push(if *ages == NONE {
+            0
+        } else {
+            *aged.entry(*ages).or_insert_with(|| {
+                let times = known_ages.all(*ages).iter().map(|time| time.micros()).collect();
+                row.ages.push(AgesRow { times });
+                u32::try_from(row.ages.len()).unwrap_or(u32::MAX)
+            })
+        });
         row.delivered.push(delivered);
         row.steps.push(delivery.map_or(0, |delivery| u32::from(delivery.step as u8)));
         row.sent.push(after(delivery.and_then(|delivery| delivery.sent)));
@@ -158,12 +191,19 @@ pub(super) fn encode(
     Some(row.encode_to_vec())
 }
 
-/// The dues of a chunk's row; resolutions are known already, and etags are held once for each device.
+/// The dues of a chunk's row; resolutions are known already, and etags and ages are held once for each device.
 ///
 /// # Errors
 /// What is wrong with the row.
-pub(super) fn decode(value: &[u8], resolutions: &Resolutions, words: &mut Words) -> Result<Vec<Due>, String> {
+pub(super) fn decode(
+    value: &[u8],
+    known_ages: &mut Ages,
+    resolutions: &Resolutions,
+    words: &mut Words,
+) -> Result<Vec<Due>, String> {
     let row = DuesRow::decode(value).map_err(text)?;
+    let times = |row: AgesRow| row.times.into_iter().map(Timestamp::from_micros).collect::<Box<[_]>>();
+    let ages: Vec<_> = row.ages.into_iter().map(times).collect();
     let digests = row.digests.into_iter().map(|digest| digest.try_into().map_err(|_| "a digest is cut off"));
     let digests: Vec<Digest> = digests.collect::<Result<_, _>>()?;
     let digest = |place: u32| digests.get(place as usize).ok_or("a digest is missing");
@@ -187,8 +227,14 @@ pub(super) fn decode(value: &[u8], resolutions: &Resolutions, words: &mut Words)
         let delivered = row.delivered.get(at).copied().unwrap_or(0);
         let etag = if delivered == 0 { NONE } else { words.digests.intern(*digest(delivered - 1)?) };
         let (sent, time) = (before(column(&row.sent)?), Timestamp::from_micros(column(&row.step_times)?));
+        let ages = match row.aged.get(at) {
+            Some(0) => NONE,
+            Some(place) => known_ages.keep(ages.get(*place as usize - 1).ok_or("ages are missing")?.clone()),
+            None => return Err("a column ends too early".to_owned()),
+        };
         dues.push(Due {
             desired,
+            ages,
             since: Timestamp::from_micros(column(&row.since)?),
             delivery: step.map(|step| Delivery { etag, step, sent, time }),
             seen: before(column(&row.seen)?),

@@ -198,16 +198,22 @@ impl Standings {
 
     /// Gives devices what they should have from now on.
     fn desire(&mut self, devices: &RoaringBitmap, desired: Desired, since: Timestamp, dirty: &mut Dirty) {
-        let mut moved: FxHashMap<Option<u32>, Vec<u32>> = FxHashMap::default();
-        self.each_due(devices, dirty, |ordinal, due| {
-            if due.desired != desired {
-                moved.entry(due.desired.resolution()).or_default().push(ordinal);
+        let mut moved: FxHashMap<(Desired, Timestamp, u32), Vec<u32>> = FxHashMap::default();
+        for ordinal in devices {
+            let Due { desired: from, since, ages, .. } =
+                self.dues.get(ordinal as usize).copied().unwrap_or_default();
+            if from != desired {
+                moved.entry((from, since, ages)).or_default().push(ordinal);
             }
-            (due.desired, due.since) = (desired, since);
-        });
-        for (from, devices) in moved {
-            let devices = devices.into_iter().collect();
-            self.resolutions.move_devices(from, desired.resolution(), &devices);
+        }
+        for ((from, before, ages), devices) in moved {
+            let devices: RoaringBitmap = devices.into_iter().collect();
+            let from = Due { desired: from, since: before, ages, ..Due::default() };
+            let ages = self.ages.moved(&from, desired, since, devices.len(), &self.resolutions);
+            self.each_due(&devices, dirty, |_, due| {
+                (due.desired, due.since, due.ages) = (desired, since, ages);
+            });
+            self.resolutions.move_devices(from.desired.resolution(), desired.resolution(), &devices);
         }
         self.judge_all(devices);
     }

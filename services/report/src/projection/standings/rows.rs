@@ -61,7 +61,7 @@ impl Standings {
             }
             Key::Said(device) => self.said_row(self.devices.row(device)?.1),
             Key::Facts(device) => self.facts_row(self.devices.row(device)?.1),
-            Key::Dues(chunk) => due::encode(chunk, &self.dues, &self.resolutions, &self.words),
+            Key::Dues(chunk) => due::encode(chunk, &self.dues, &self.ages, &self.resolutions, &self.words),
             Key::Drifts(device) => {
                 let drifts = self.drifts.of(device);
                 (!drifts.is_empty()).then(|| store::encode_drifts(drifts))
@@ -207,7 +207,8 @@ impl Standings {
             self.dues.push(Due::default());
         }
         let mut moved: FxHashMap<u32, RoaringBitmap> = FxHashMap::default();
-        for (ordinal, due) in (first..).zip(due::decode(value, &self.resolutions, &mut self.words)?) {
+        let Self { ages, resolutions, words, .. } = self;
+        for (ordinal, due) in (first..).zip(due::decode(value, ages, resolutions, words)?) {
             if let Some(resolution) = due.desired.resolution() {
                 moved.entry(resolution).or_default().insert(ordinal);
             }

@@ -25,7 +25,7 @@ struct Whole<'a> {
     said: Option<&'a Said>,
     current: bool,
     refusal: &'a str,
-    since: Option<Timestamp>,
+    due: &'a Due,
     drifts: &'a [Drift],
 }
 
@@ -52,8 +52,14 @@ impl Standings {
         let refusal = said.map_or("", |said| self.words.text_of(said.refused));
         let class = Class::of(&due, said, etag);
         let since = resolution.map(|_| due.since);
-        let whole =
-            Whole { class, said, current: current.is_some(), refusal, since, drifts: self.drifts.of(device) };
+        let whole = Whole {
+            class,
+            said,
+            current: current.is_some(),
+            refusal,
+            due: &due,
+            drifts: self.drifts.of(device),
+        };
         Some(DeviceStanding {
             device,
             host_name: row.facts.host.to_string(),
@@ -101,18 +107,19 @@ impl Standings {
             }
         }
         let Some(resolution) = resolution else { return found.into_values().collect() };
-        for wanted in resolution.settings.iter() {
+        let age = |place| self.ages.of(whole.due.ages, place, whole.due.since);
+        for (place, wanted) in resolution.settings.iter().enumerate() {
             let id = self.words.settings.of(wanted.setting);
             if asked(id) {
                 let told = found.remove(id);
-                found.insert(id, self.in_force(resolution, wanted, whole, told));
+                found.insert(id, self.in_force(resolution, (wanted, age(place)), whole, told));
             }
         }
-        for kept in resolution.withheld.iter() {
+        for (place, kept) in (resolution.settings.len()..).zip(resolution.withheld.iter()) {
             let id = self.words.settings.of(kept.setting);
             if asked(id) {
                 let told = found.remove(id);
-                found.insert(id, self.withheld(resolution, kept, whole, told));
+                found.insert(id, self.withheld(resolution, (kept, age(place)), whole, told));
             }
         }
         found.into_values().collect()
@@ -121,7 +128,7 @@ impl Standings {
     fn in_force(
         &self,
         resolution: &Resolution,
-        wanted: &Wanted,
+        (wanted, since): (&Wanted, Timestamp),
         whole: &Whole<'_>,
         told: Option<SettingStanding>,
     ) -> SettingStanding {
@@ -152,7 +159,7 @@ impl Standings {
             stage: Some(stage),
             reason,
             sources: self.sources(resolution, winners.chain(losers)),
-            desired_time: whole.since,
+            desired_time: Some(since),
             unasked: false,
             ..told.unwrap_or_else(|| silent(id, whole.drifts))
         }
@@ -161,7 +168,7 @@ impl Standings {
     fn withheld(
         &self,
         resolution: &Resolution,
-        kept: &Kept,
+        (kept, since): (&Kept, Timestamp),
         whole: &Whole<'_>,
         told: Option<SettingStanding>,
     ) -> SettingStanding {
@@ -183,7 +190,7 @@ impl Standings {
             reason,
             sources,
             stage: None,
-            desired_time: whole.since,
+            desired_time: Some(since),
             unasked: false,
             ..told
         }

@@ -8,7 +8,7 @@ use muster_proto::policy::v1::WithheldReason;
 use muster_types::{DeviceId, PolicyId, Positions, Service, TenantId};
 use proptest::prelude::*;
 
-use super::history::{DEVICES, Happened, POLICIES, SETTINGS, Told, event, id, setting};
+use super::history::{DEVICES, Happened, POLICIES, SETTINGS, Told, event, id, setting, time};
 use super::oracle::Oracle;
 use crate::domain::device_status::SettingState;
 use crate::domain::standing::{DeviceFilter, DeviceState};
@@ -181,6 +181,16 @@ fn check(standings: &Standings, oracle: &Oracle) -> Result<(), TestCaseError> {
             prop_assert_eq!(revision.devices, revision.converged + straggling);
         }
     }
+    for number in 0..DEVICES {
+        let device = DeviceId::from_uuid(id(1, number));
+        let Some(standing) = standings.device(TENANT, device, None) else { continue };
+        prop_assert!(standing.settings.is_sorted_by(|one, other| one.id < other.id));
+        let asked = standing.settings.iter().filter(|setting| !setting.unasked);
+        let ages: Vec<_> = asked.map(|setting| (setting.id.to_string(), setting.desired_time)).collect();
+        let expected = standings.ordinal(device).map(|at| oracle.ages(at)).unwrap_or_default();
+        let expected = expected.into_iter().map(|(number, n)| (setting(number), Some(time(n))));
+        prop_assert_eq!(ages, expected.collect::<Vec<_>>());
+    }
     let fleet = standings.fleet(TENANT, 10);
     prop_assert_eq!(fleet.devices, oracle.registered().count() as u64);
     for (state, devices) in fleet.states {
@@ -197,11 +207,6 @@ proptest! {
     fn counts_are_what_asking_every_device_gives(history in history(80)) {
         let standings = folded(&events(&history));
         check(&standings, &Oracle::of(&history))?;
-        for number in 0..DEVICES {
-            let device = DeviceId::from_uuid(id(1, number));
-            let Some(standing) = standings.device(TENANT, device, None) else { continue };
-            prop_assert!(standing.settings.is_sorted_by(|one, other| one.id < other.id));
-        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::history::{Happened, Told};
 use crate::domain::device_status::SettingState;
 use crate::domain::standing::DeviceState;
 
+/// A setting with its value, or with why it is withheld.
+type Wanted = (u8, Result<u8, WithheldReason>);
 type Said = (u8, Vec<(u8, SettingState, u8)>, bool, usize);
 
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct Oracle {
     policies: BTreeMap<u8, (u64, Vec<u8>, bool)>,
     assigned: BTreeMap<(u8, u8), bool>,
     desired: BTreeMap<u32, Option<Told>>,
+    /// Which event brought each setting to what it is.
+    ages: BTreeMap<u32, BTreeMap<Wanted, usize>>,
     delivered: BTreeMap<u32, (u8, u8, usize)>,
     said: BTreeMap<u8, Said>,
     stale: BTreeSet<u8>,
@@ -60,9 +64,11 @@ impl Oracle {
             }
             Happened::Unassigned { policy, group } => drop(self.assigned.remove(&(policy, group))),
             Happened::Resolved { devices, resolution } => {
+                devices.iter().for_each(|device| self.age(*device, &resolution, n));
                 self.desired.extend(devices.into_iter().map(|device| (device, Some(resolution.clone()))));
             }
             Happened::Nothing(devices) => {
+                devices.iter().for_each(|device| drop(self.ages.remove(device)));
                 self.desired.extend(devices.into_iter().map(|device| (device, None)));
             }
             Happened::Delivered { devices, etag, step } => {
@@ -81,6 +87,21 @@ impl Oracle {
         if let Some(known) = self.policies.get_mut(&policy) {
             known.2 = deleted;
         }
+    }
+
+    fn age(&mut self, ordinal: u32, told: &Told, n: usize) {
+        let before = self.ages.remove(&ordinal).unwrap_or_default();
+        let in_force = told.in_force.iter().map(|(setting, value, _)| (*setting, Ok(*value)));
+        let withheld = told.withheld.iter().map(|(setting, reason, _)| (*setting, Err(*reason)));
+        let wanted = in_force.chain(withheld);
+        let ages = wanted.map(|wanted| (wanted, before.get(&wanted).copied().unwrap_or(n)));
+        self.ages.insert(ordinal, ages.collect());
+    }
+
+    /// Each setting that a device should have or that is withheld from it, and the event that brought it to that.
+    pub(super) fn ages(&self, ordinal: u32) -> BTreeMap<u8, usize> {
+        let ages = self.ages.get(&ordinal).into_iter().flatten();
+        ages.map(|((setting, _), n)| (*setting, *n)).collect()
     }
 
     pub(super) fn known(&self, policy: u8) -> Option<&(u64, Vec<u8>, bool)> {
