@@ -17,7 +17,6 @@ use muster_catalog::RulesAsOf;
 use muster_eventlog::Envelope;
 use muster_eventlog::command::State as _;
 use muster_eventlog::project::{Dirty, FoldError, View};
-use muster_proto::convert::moment;
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
 use muster_proto::policy::v1 as pb;
@@ -227,14 +226,14 @@ impl Past {
     }
 
     fn delivery(&mut self, event: &Envelope) -> Result<(), FoldError> {
-        let pb::PoliciesDelivered { delivered, first_time } = decoded(event)?;
+        let pb::PoliciesDelivered { delivered, first_time: _ } = decoded(event)?;
         for one in delivered {
             if one.step() == pb::DeliveryStep::Sent {
                 let etag = self.number(digest(&one.etag, event)?);
                 self.delivered.add(event.position, etag, bitmap(&one.devices, event)?);
             }
         }
-        self.times.push((event.position, first_time.map_or(event.context.time, moment)));
+        self.times.push((event.position, event.context.time));
         Ok(())
     }
 

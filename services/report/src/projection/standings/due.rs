@@ -52,7 +52,7 @@ pub(super) struct Delivery {
     /// The number of the etag.
     pub(super) etag: u32,
     pub(super) step: Step,
-    /// When it was first sent.
+    /// When it was first sent, or up to about a second before.
     pub(super) sent: Option<Timestamp>,
     /// When the step was told.
     pub(super) time: Timestamp,
@@ -79,10 +79,19 @@ impl Default for Due {
 
 impl Due {
     /// Notes a delivery. What was sent again was sent when it was sent first.
-    pub(super) fn deliver(&mut self, etag: u32, step: Step, time: Timestamp) {
+    pub(super) fn deliver(&mut self, etag: u32, step: Step, first: Timestamp, time: Timestamp) {
         let before = self.delivery.filter(|before| before.etag == etag).and_then(|before| before.sent);
-        let sent = before.or((step == Step::Sent).then_some(time));
+        let sent = before.or((step == Step::Sent).then_some(first));
         self.delivery = Some(Delivery { etag, step, sent, time });
+    }
+}
+
+impl Due {
+    /// When what it should have was sent to it, if the etag is that. What is told of the devices of a second begins with the
+    /// first of them; a device that came to the policy within that second had it later.
+    pub(super) fn delivered(&self, etag: Option<u32>) -> Option<Timestamp> {
+        let Delivery { sent, time, .. } = self.delivery.filter(|delivery| Some(delivery.etag) == etag)?;
+        sent.map(|sent| if (sent..=time).contains(&self.since) { self.since } else { sent })
     }
 }
 

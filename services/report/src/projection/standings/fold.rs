@@ -225,8 +225,7 @@ impl Standings {
         dirty: &mut Dirty,
     ) -> Result<(), String> {
         let policy::PoliciesDelivered { mut delivered, first_time } = event;
-        // Never later than it was: what a device says of it comes after.
-        let time = first_time.map_or(time, moment);
+        let first = first_time.map_or(time, moment);
         // What was sent within a second comes before what was said of it.
         delivered.sort_by_key(|delivered| delivered.step);
         for message in delivered {
@@ -244,7 +243,7 @@ impl Standings {
             self.each_due(&devices, dirty, |_, due| {
                 held += 1;
                 released.extend(due.delivery.map(|before| before.etag));
-                due.deliver(etag, step, time);
+                due.deliver(etag, step, first, time);
             });
             (0..held).for_each(|_| self.words.digests.hold(etag));
             released.into_iter().for_each(|before| self.words.release_digest(before));

@@ -47,8 +47,7 @@ impl Standings {
         let etag = resolution.map(|resolution| resolution.etag);
         let said = row.said.as_ref();
         let current = said.filter(|said| Some(said.etag) == etag);
-        let delivery = due.delivery.filter(|delivery| Some(delivery.etag) == etag);
-        let delivered_time = delivery.and_then(|delivery| delivery.sent);
+        let delivered_time = due.delivered(etag);
         let refusal = said.map_or("", |said| self.words.text_of(said.refused));
         let class = Class::of(&due, said, etag);
         let since = resolution.map(|_| due.since);
