@@ -191,6 +191,14 @@ fn tell(shape: Shape) {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 
+    // What did not change is as old as it was.
+    let since = |id| {
+        let (_, setting) = story.setting(&story.one, id, &[]);
+        setting["desired_time"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    assert_eq!(since(ARCHIVES), ages[0]);
+    assert!(since(LEVEL) > ages[0]);
+
     // One is let off; for Macs it is not at all.
     let waiver = ["--device", &story.one, "--reason", "a build", "--approver", "Ada", "--for", "7d"];
     let grant: Vec<_> = ["waiver", "grant", "--setting", LEVEL].iter().chain(&waiver).copied().collect();
@@ -218,6 +226,19 @@ fn tell(shape: Shape) {
     assert_eq!(names(&fleet["policies"]), BTreeSet::from(["lax", "macs", "strict"].map(str::to_owned)));
     let convergence = story.deployment.muster(&["report", "policy", "strict", "--convergence"]);
     assert_eq!(convergence["revisions"][0]["devices"], 2, "{convergence}");
+
+    // When a device counts as stale is for an admin to say, and is not said twice.
+    let set = |more: &[&str]| {
+        let args: Vec<_> =
+            ["report", "settings", "set", "--stale-after", "3d"].iter().chain(more).copied().collect();
+        story.deployment.muster(&args)
+    };
+    let etag = set(&[])["etag"].as_str().unwrap().to_owned();
+    let now = story.deployment.muster(&["report", "settings", "get"]);
+    assert_eq!((&now["etag"], &now["stale_after"]), (&json!(etag), &set(&["--etag", &etag])["stale_after"]));
+    let stale = ["report", "settings", "set", "--drift-after", "5", "--etag", "gone"];
+    assert_eq!(story.deployment.refused(&stale), "ETAG_MISMATCH");
+    assert_eq!(story.deployment.muster(&["report", "settings", "get"])["etag"], etag.as_str());
 
     // What was, stays what was.
     let then = before["position"].as_str().unwrap();

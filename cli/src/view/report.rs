@@ -73,12 +73,13 @@ fn setting(setting: &pb::DeviceSetting) -> Value {
         drift_suspected,
         unasked,
     } = setting;
+    let staged = setting.stage() != pb::SettingStage::Unspecified;
     json!({
         "id": id,
         "desired": setting_value(desired.as_ref()),
         "observed": setting_value(observed.as_ref()),
         "state": setting_state(setting.state()),
-        "stage": word(setting.stage().as_str_name(), "SETTING_STAGE_"),
+        "stage": staged.then(|| word(setting.stage().as_str_name(), "SETTING_STAGE_")),
         "reason": some(reason),
         "message": some(message),
         "merge_mode": some(merge_mode),

@@ -94,10 +94,11 @@ fn text(report: &Value) -> String {
             shortened(&cell(setting, "/desired")),
             shortened(&cell(setting, "/observed")),
             words::spaced(word(setting, "state")),
-            words::spaced(word(setting, "stage")),
+            words::spaced(&cell(setting, "/stage")),
+            cell(setting, "age:/desired_time"),
         ]
     });
-    lines.push(table(&["setting", "desired", "observed", "state", "stage"], rows));
+    lines.push(table(&["setting", "desired", "observed", "state", "stage", "since"], rows));
     let id = word(report, "id");
     let why: Vec<_> = settings(report).filter_map(|setting| words::of_setting(setting, id)).collect();
     if !why.is_empty() {
