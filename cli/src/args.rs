@@ -116,4 +116,12 @@ mod tests {
     fn no_option_contradicts_another() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn a_page_token_is_taken_whatever_it_begins_with() {
+        for token in ["-4v3bHRItWYAAAAA", "--", "_-"] {
+            let words = ["muster", "report", "policy", "strict", "--devices", "--page-token", token];
+            assert!(Arguments::try_parse_from(words).is_ok(), "{token}");
+        }
+    }
 }

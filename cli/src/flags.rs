@@ -61,7 +61,7 @@ pub struct Page {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub page_size: i32,
     /// Token of the page, from the page before
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub page_token: String,
 }
 
