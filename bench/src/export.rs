@@ -141,6 +141,7 @@ pub(crate) async fn tell(log: &SharedLog, devices: u32) -> anyhow::Result<()> {
             resolution: Some(resolution),
         }],
         none: vec![],
+        restated: true,
     };
     let assignment = derive("bench assignment", &[]);
     let tenant = TenantId::DEFAULT;

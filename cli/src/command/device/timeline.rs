@@ -133,7 +133,7 @@ fn there<T>(reply: Result<T, Fault>) -> Result<Option<T>, Fault> {
     }
 }
 
-/// What the device's resolutions are: each was told once, perhaps when another device came to it.
+/// What the device's resolutions are: each was told when nobody had it, perhaps because another device came to it.
 async fn resolutions(api: &Api, found: &[Envelope], device: &Device, names: &mut Names) -> Result<(), Fault> {
     let mut missing = BTreeSet::new();
     for event in found.iter().filter(|event| event.r#type == EFFECTIVE) {

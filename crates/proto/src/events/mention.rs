@@ -129,6 +129,7 @@ mod tests {
             positions: "enroll:3".to_owned(),
             resolved: vec![resolved(&[1, 2]), resolved(&[70_000])],
             none: bitmap(&[5]),
+            restated: true,
         };
         event.encode_to_vec()
     }

@@ -4380,6 +4380,10 @@ pub struct EffectivePoliciesChanged {
     /// in the portable serialisation.
     #[prost(bytes = "vec", tag = "3")]
     pub none: ::prost::alloc::vec::Vec<u8>,
+    /// A resolution that no device has after this event is not named again without what it says: readers may forget it. Not
+    /// set by versions that told each resolution once and named it ever after.
+    #[prost(bool, tag = "4")]
+    pub restated: bool,
 }
 /// Devices that came to a resolution.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -4394,7 +4398,7 @@ pub struct Resolved {
     /// When the earliest change was decided that led to it and that these devices were not resolved for before.
     #[prost(message, optional, tag = "3")]
     pub cause_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What it says; absent when an earlier event of the stream told it.
+    /// What it says; absent when an earlier event of the stream told it, and devices have had it ever since.
     #[prost(message, optional, tag = "4")]
     pub resolution: ::core::option::Option<Resolution>,
 }

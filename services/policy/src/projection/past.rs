@@ -208,7 +208,7 @@ impl Past {
     }
 
     fn resolution(&mut self, event: &Envelope) -> Result<(), FoldError> {
-        let pb::EffectivePoliciesChanged { positions: _, resolved, none } = decoded(event)?;
+        let pb::EffectivePoliciesChanged { positions: _, resolved, none, restated: _ } = decoded(event)?;
         for pb::Resolved { resolution_id, devices, cause_time: _, resolution } in resolved {
             let id = digest(&resolution_id, event)?;
             if let Some(pb::Resolution { etag, .. }) = resolution {

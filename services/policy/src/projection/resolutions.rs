@@ -63,7 +63,7 @@ impl Resolutions {
 
 impl View for Resolutions {
     const NAME: &'static str = "resolutions";
-    const CONTRACT: u32 = 1;
+    const CONTRACT: u32 = 2;
     const SOURCES: &'static [Service] = &[Service::Policy];
 
     fn apply(&mut self, event: &Envelope, dirty: &mut Dirty) -> Result<(), FoldError> {
@@ -91,11 +91,7 @@ impl View for Resolutions {
         match store::read_key(key)? {
             Key::Progress => (self.version > Version::NONE)
                 .then(|| store::encode_progress(self.version, self.told.positions())),
-            Key::Resolution(id) => {
-                let devices = self.told.devices(&id);
-                let nobody = || self.told.knows(&id).then(Vec::new);
-                devices.map(store::encode_devices).or_else(nobody)
-            }
+            Key::Resolution(id) => self.told.devices(&id).map(store::encode_devices),
         }
     }
 

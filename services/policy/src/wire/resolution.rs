@@ -23,6 +23,7 @@ impl State for Told {
             positions: positions.to_string(),
             resolved: resolved.iter().map(to_resolved).collect(),
             none: bytes_of(none),
+            restated: true,
         };
         encoded(kind::EFFECTIVE_POLICIES_CHANGED, &message)
     }
@@ -31,7 +32,7 @@ impl State for Told {
         if envelope.kind.as_str() != kind::EFFECTIVE_POLICIES_CHANGED {
             return Ok(None);
         }
-        let pb::EffectivePoliciesChanged { positions, resolved, none } = decoded(envelope)?;
+        let pb::EffectivePoliciesChanged { positions, resolved, none, restated: _ } = decoded(envelope)?;
         Ok(Some(Event {
             positions: positions.parse().map_err(text)?,
             resolved: resolved.into_iter().map(from_resolved).collect::<Result<_, _>>()?,

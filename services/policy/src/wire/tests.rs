@@ -186,6 +186,7 @@ fn every_form_that_ever_shipped_decodes() {
     samples_decode::<Session>(GOLDEN, session_events());
     samples_decode::<Told>(GOLDEN, resolution_events());
     samples_decode::<Delivery>(GOLDEN, delivery_events(None));
+    samples_of_form_decode::<Told>(GOLDEN, 2, resolution_events());
     samples_of_form_decode::<Delivery>(GOLDEN, 2, delivery_events(Some(AT)));
     samples_of_form_decode::<Policy>(GOLDEN, 2, policy_events(OnUnassign::Keep, "why", Some(1)));
     samples_of_form_decode::<Assignment>(GOLDEN, 2, vec![assigned(weighed())]);

@@ -34,7 +34,8 @@ async fn folded(log: &SharedLog) -> Folded {
     let mut folded = Folded::default();
     let mut last = Positions::ZERO;
     for event in payloads::<pb::EffectivePoliciesChanged>(log, telling::stream(TENANT)).await {
-        let pb::EffectivePoliciesChanged { positions, resolved, none } = event;
+        let pb::EffectivePoliciesChanged { positions, resolved, none, restated } = event;
+        assert!(restated);
         let positions: Positions = positions.parse().unwrap();
         assert_eq!(positions.join(last), positions, "positions never go down");
         last = positions;
@@ -45,7 +46,8 @@ async fn folded(log: &SharedLog) -> Folded {
                 assert_ne!(before.as_ref(), Some(&resolution_id), "{ordinal} was told twice");
             }
             if let Some(resolution) = resolution {
-                assert!(folded.contents.insert(resolution_id, resolution).is_none(), "told twice");
+                let before = folded.contents.insert(resolution_id, resolution.clone());
+                assert!(before.is_none_or(|before| before == resolution), "another by the same name");
             } else {
                 assert!(folded.contents.contains_key(&resolution_id), "never told");
             }
@@ -53,6 +55,8 @@ async fn folded(log: &SharedLog) -> Folded {
         for ordinal in ordinals(&none) {
             assert!(folded.has.remove(&ordinal).is_some(), "{ordinal} had nothing");
         }
+        let has: Vec<_> = folded.has.values().cloned().collect();
+        folded.contents.retain(|id, _| has.contains(id));
         folded.events += 1;
     }
     folded

@@ -114,7 +114,7 @@ fn corrupt(event: &Envelope, problem: &str) -> Fault {
 }
 
 /// Leaves of an event of many devices what concerns the one of an ordinal; none when nothing does. Notes which policies
-/// are named. What resolutions say is told once, and kept for whom it concerns later.
+/// are named. What resolutions say is kept for whom it concerns later.
 fn cut_down(
     event: Envelope,
     ordinal: u32,
@@ -127,6 +127,8 @@ fn cut_down(
         "muster.policy.v1.EffectivePoliciesChanged" => {
             let mut message = decoded::<policy::EffectivePoliciesChanged>(payload).map_err(wrong)?;
             message.none = only(&message.none)?;
+            // Other devices may have it still.
+            message.restated = false;
             for resolved in &mut message.resolved {
                 resolved.devices = only(&resolved.devices)?;
                 let named = resolved.resolution.iter().flat_map(|resolution| &resolution.policies);

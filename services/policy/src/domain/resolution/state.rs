@@ -2,7 +2,7 @@
 
 use muster_types::{Digest, Positions, Service, Timestamp};
 use roaring::RoaringBitmap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::{Behind, Cause, Come, Content, Difference, Event, Resolved};
 use crate::domain::share_out;
@@ -21,8 +21,6 @@ const RESOLVED: &[Service] = &[Service::Enroll, Service::Identity, Service::Poli
 pub struct Told {
     /// Devices by what they should have; at least one for each.
     by_id: FxHashMap<Digest, RoaringBitmap>,
-    /// Resolutions that were told and that no device should have any more.
-    past: FxHashSet<Digest>,
     /// Devices that should have anything.
     having: RoaringBitmap,
     positions: Positions,
@@ -39,16 +37,22 @@ impl Told {
         if !positions.reach(&self.positions, RESOLVED) {
             return Err(Behind { told: self.positions, found: positions });
         }
-        let mut packing = Packing::new(positions);
-        for Come { resolution, devices } in come {
+        let none = none & &self.having;
+        let news = |Come { resolution, devices }: Come| {
             let told = self.by_id.get(&resolution.id());
             let news = told.map_or_else(|| devices.clone(), |told| &devices - told);
-            if !news.is_empty() {
-                let content = (!self.knows(&resolution.id())).then(|| resolution.content());
-                packing.resolved(resolution.id(), &news, cause(&causes, &news, otherwise), content);
-            }
+            (!news.is_empty()).then_some((resolution, news))
+        };
+        let come: Vec<_> = come.into_iter().filter_map(news).collect();
+        let moving = come.iter().fold(none.clone(), |moving, (_, devices)| moving | devices);
+        let mut packing = Packing::new(positions);
+        for (resolution, news) in come {
+            // Between two events of the difference nobody may have it: it is forgotten then, and has to be told anew.
+            let stays = self.by_id.get(&resolution.id()).is_some_and(|told| !told.is_subset(&moving));
+            let content = (!stays).then(|| resolution.content());
+            packing.resolved(resolution.id(), &news, cause(&causes, &news, otherwise), content);
         }
-        packing.none(none & &self.having);
+        packing.none(none);
         Ok(packing.finish())
     }
 
@@ -63,24 +67,17 @@ impl Told {
         let came = resolved.iter().fold(RoaringBitmap::new(), |came, resolved| came | &resolved.devices);
         let moved = (&came | none) & &self.having;
         if !moved.is_empty() {
-            let past = &mut self.past;
             self.by_id.retain(|id, devices| {
                 if !devices.is_disjoint(&moved) {
                     *devices -= &moved;
                     changed(id);
-                }
-                if devices.is_empty() {
-                    past.insert(*id);
                 }
                 !devices.is_empty()
             });
         }
         for Resolved { id, devices, cause: _, content: _ } in resolved {
             changed(id);
-            if devices.is_empty() {
-                self.put(*id, RoaringBitmap::new());
-            } else {
-                self.past.remove(id);
+            if !devices.is_empty() {
                 *self.by_id.entry(*id).or_default() |= devices;
             }
         }
@@ -95,12 +92,6 @@ impl Told {
         self.positions
     }
 
-    /// Whether a resolution was ever told.
-    #[must_use]
-    pub fn knows(&self, id: &Digest) -> bool {
-        self.by_id.contains_key(id) || self.past.contains(id)
-    }
-
     /// Devices that should have a resolution; `None` when nobody should.
     #[must_use]
     pub fn devices(&self, id: &Digest) -> Option<&RoaringBitmap> {
@@ -113,19 +104,13 @@ impl Told {
         &self.having
     }
 
-    /// Resolutions that were ever told, in no order.
+    /// Resolutions that any device should have, in no order.
     pub fn ids(&self) -> impl Iterator<Item = &Digest> {
-        self.by_id.keys().chain(&self.past)
+        self.by_id.keys()
     }
 
     /// Takes a resolution with its devices back from where it was kept.
     pub fn put(&mut self, id: Digest, devices: RoaringBitmap) {
-        if devices.is_empty() {
-            if !self.by_id.contains_key(&id) {
-                self.past.insert(id);
-            }
-            return;
-        }
         self.having |= &devices;
         self.by_id.insert(id, devices);
     }

@@ -38,7 +38,7 @@ pub struct Export {
     settings: SettingIds,
     entries: Column<Option<Entry>>,
     lists: Column<Option<List>>,
-    resolutions: Column<Arc<Resolution>>,
+    resolutions: Column<Option<Arc<Resolution>>>,
 }
 
 impl Standings {
@@ -177,7 +177,7 @@ impl Export {
     /// The code of the first setting that makes the state what it is, or of the refusal.
     fn reason(&self, row: &Row, due: &Due, state: DeviceState) -> String {
         let said = row.said.as_ref();
-        let resolution = due.desired.resolution().and_then(|at| self.resolutions.get(at as usize));
+        let resolution = due.desired.resolution().map(|at| held(&self.resolutions, at));
         match (state, resolution) {
             (DeviceState::Confirmed, _) => String::new(),
             (DeviceState::Refused, _) => {

@@ -168,7 +168,7 @@ impl Standings {
     }
 
     fn resolve(&mut self, event: policy::EffectivePoliciesChanged, dirty: &mut Dirty) -> Result<(), String> {
-        let policy::EffectivePoliciesChanged { positions: _, resolved, none } = event;
+        let policy::EffectivePoliciesChanged { positions: _, resolved, none, restated } = event;
         for policy::Resolved { resolution_id, devices, cause_time, resolution } in resolved {
             let id: Digest = resolution_id.try_into().map_err(|_| "resolution_id: must be 32 bytes")?;
             let known = match (self.resolutions.find(&id), resolution) {
@@ -184,6 +184,10 @@ impl Standings {
         }
         let none = self.ordinals(&none)?;
         self.desire(&none, Desired::Nothing, Timestamp::default(), dirty);
+        if restated {
+            let forgotten = self.resolutions.forget_idle(&mut self.words);
+            forgotten.into_iter().for_each(|id| dirty.mark(Key::Resolution(id).to_bytes()));
+        }
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! What devices should have, each thing once, as the policy service told it.
 //!
-//! A resolution is told once and named ever after, so none is forgotten. Of each policy it holds a part: the settings that the
-//! policy has in it, in force or withheld. Resolutions that treat a policy alike share the part, and the part has the
-//! devices: a policy's report asks a few parts, however many resolutions there are.
+//! A resolution that no device has any more is forgotten where the log says that it is told anew before it is named again.
+//! Of each policy a resolution holds a part: the settings that the policy has in it, in force or withheld. Resolutions that
+//! treat a policy alike share the part, and the part has the devices: a policy's report asks a few parts, however many
+//! resolutions there are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_proto::policy::v1 as pb;
@@ -14,6 +16,7 @@ use rustc_hash::FxHashMap;
 
 use super::column::Column;
 use super::judge::Outcome;
+use super::pool::held;
 use super::words::Words;
 use crate::wire::{decoded, text};
 
@@ -67,21 +70,28 @@ pub(super) struct Treatment {
 pub(super) struct Part {
     pub(super) treatment: Arc<Treatment>,
     pub(super) devices: RoaringBitmap,
+    /// How many resolutions hold it.
+    resolutions: u32,
 }
 
-/// All that was ever told.
+/// What was told and not forgotten. No number is given twice.
 #[derive(Debug, Default)]
 pub(super) struct Resolutions {
-    told: Column<Arc<Resolution>>,
+    told: Column<Option<Arc<Resolution>>>,
     by_id: FxHashMap<Digest, u32>,
-    parts: Vec<Part>,
+    /// How many devices have each.
+    devices: FxHashMap<u32, u64>,
+    /// Those that no device has.
+    idle: BTreeSet<u32>,
+    parts: FxHashMap<u32, Part>,
+    parts_made: u32,
     by_treatment: FxHashMap<Arc<Treatment>, u32>,
     by_policy: FxHashMap<PolicyId, Vec<u32>>,
 }
 
 impl Resolutions {
     pub(super) fn of(&self, at: u32) -> &Arc<Resolution> {
-        self.told.get(at as usize).expect("whoever has a number was given it here")
+        held(&self.told, at)
     }
 
     pub(super) fn find(&self, id: &Digest) -> Option<u32> {
@@ -89,14 +99,14 @@ impl Resolutions {
     }
 
     /// All of them, for a picture.
-    pub(super) const fn all(&self) -> &Column<Arc<Resolution>> {
+    pub(super) const fn all(&self) -> &Column<Option<Arc<Resolution>>> {
         &self.told
     }
 
     /// The parts of a policy, also those that no device has any more.
     pub(super) fn parts(&self, policy: PolicyId) -> impl Iterator<Item = &Part> {
         let numbers = self.by_policy.get(&policy).map(Vec::as_slice).unwrap_or_default();
-        numbers.iter().map(|number| &self.parts[*number as usize])
+        numbers.iter().filter_map(|number| self.parts.get(number))
     }
 
     /// Keeps a resolution; one that is known already stays as it is.
@@ -144,9 +154,42 @@ impl Resolutions {
             raw: raw.into(),
         };
         let at = u32::try_from(self.told.len()).map_err(text)?;
-        self.told.push(Arc::new(resolution));
+        self.told.push(Some(Arc::new(resolution)));
         self.by_id.insert(id, at);
+        self.idle.insert(at);
         Ok(at)
+    }
+
+    /// Forgets the resolutions that no device has, and names them.
+    pub(super) fn forget_idle(&mut self, words: &mut Words) -> Vec<Digest> {
+        let idle = std::mem::take(&mut self.idle).into_iter();
+        let forgotten = idle.filter_map(|at| self.told.get_mut(at as usize)?.take());
+        let forgotten: Vec<_> = forgotten.collect();
+        for resolution in &forgotten {
+            self.by_id.remove(&resolution.id);
+            words.release_digest(resolution.etag);
+            resolution.settings.iter().for_each(|wanted| words.release_value(wanted.value));
+            resolution.parts.iter().for_each(|part| self.let_go(*part));
+        }
+        forgotten.into_iter().map(|resolution| resolution.id).collect()
+    }
+
+    /// Lets a resolution's part go, and forgets it when no other holds it.
+    fn let_go(&mut self, at: u32) {
+        let Some(part) = self.parts.get_mut(&at) else { return };
+        part.resolutions -= 1;
+        if part.resolutions > 0 {
+            return;
+        }
+        let policy = part.treatment.policy;
+        self.by_treatment.remove(&part.treatment);
+        self.parts.remove(&at);
+        if let Some(parts) = self.by_policy.get_mut(&policy) {
+            parts.retain(|other| *other != at);
+            if parts.is_empty() {
+                self.by_policy.remove(&policy);
+            }
+        }
     }
 
     fn part(
@@ -168,10 +211,13 @@ impl Resolutions {
             withheld: withheld.map(|kept| (kept.setting, Outcome::of_withheld(kept.reason))).collect(),
         });
         if let Some(known) = self.by_treatment.get(&treatment) {
+            self.parts.get_mut(known).expect("it is known by what it treats").resolutions += 1;
             return *known;
         }
-        let at = u32::try_from(self.parts.len()).expect("memory ends before the numbers do");
-        self.parts.push(Part { treatment: treatment.clone(), devices: RoaringBitmap::new() });
+        let at = self.parts_made;
+        self.parts_made += 1;
+        let part = Part { treatment: treatment.clone(), devices: RoaringBitmap::new(), resolutions: 1 };
+        self.parts.insert(at, part);
         self.by_treatment.insert(treatment, at);
         self.by_policy.entry(policy).or_default().push(at);
         at
@@ -182,11 +228,25 @@ impl Resolutions {
         if from == to {
             return;
         }
-        for part in from.map(|from| self.of(from).parts.clone()).iter().flat_map(|parts| &**parts) {
-            self.parts[*part as usize].devices -= devices;
+        if let Some(from) = from {
+            let left = self.devices.entry(from).or_default();
+            *left = left.saturating_sub(devices.len());
+            if *left == 0 {
+                self.devices.remove(&from);
+                self.idle.insert(from);
+            }
+            self.each_part(from, |part| part.devices -= devices);
         }
-        for part in to.map(|to| self.of(to).parts.clone()).iter().flat_map(|parts| &**parts) {
-            self.parts[*part as usize].devices |= devices;
+        if let Some(to) = to.filter(|_| !devices.is_empty()) {
+            *self.devices.entry(to).or_default() += devices.len();
+            self.idle.remove(&to);
+            self.each_part(to, |part| part.devices |= devices);
+        }
+    }
+
+    fn each_part(&mut self, resolution: u32, mut change: impl FnMut(&mut Part)) {
+        for part in self.of(resolution).clone().parts.iter() {
+            self.parts.get_mut(part).into_iter().for_each(&mut change);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Row {
 impl Standings {
     pub(super) fn each_row(&self, row: &mut dyn FnMut(&[u8])) {
         let mut put = |key: Key| row(&key.to_bytes());
-        self.resolutions.all().iter().for_each(|resolution| put(Key::Resolution(resolution.id)));
+        self.resolutions.all().iter().flatten().for_each(|resolution| put(Key::Resolution(resolution.id)));
         self.targets.policies.keys().for_each(|policy| put(Key::Policy(*policy)));
         self.targets.assignments.keys().for_each(|(policy, group)| put(Key::Assignment(*policy, *group)));
         self.targets.groups.keys().for_each(|group| put(Key::Group(*group)));

@@ -136,7 +136,7 @@ fn resolved(devices: &[u32], told: &Told, n: usize) -> policy::EffectivePolicies
         cause_time: Some(muster_proto::convert::timestamp(time(n))),
         resolution: Some(resolution),
     };
-    policy::EffectivePoliciesChanged { resolved: vec![told], ..Default::default() }
+    policy::EffectivePoliciesChanged { resolved: vec![told], restated: true, ..Default::default() }
 }
 
 pub(super) fn status(
@@ -233,7 +233,11 @@ pub(super) fn event(happened: &Happened, n: usize) -> Envelope {
             envelope(Aggregate::Resolution, id(5, 0), kind::EFFECTIVE_POLICIES_CHANGED, &message, n)
         }
         Happened::Nothing(devices) => {
-            let message = policy::EffectivePoliciesChanged { none: bitmap(devices), ..Default::default() };
+            let message = policy::EffectivePoliciesChanged {
+                none: bitmap(devices),
+                restated: true,
+                ..Default::default()
+            };
             envelope(Aggregate::Resolution, id(5, 0), kind::EFFECTIVE_POLICIES_CHANGED, &message, n)
         }
         Happened::Delivered { devices, etag: number, step } => {

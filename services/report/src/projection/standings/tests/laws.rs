@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use muster_eventlog::Envelope;
 use muster_eventlog::project::{Dirty, View as _, ViewDigest};
-use muster_proto::policy::v1::WithheldReason;
-use muster_types::{DeviceId, PolicyId, Positions, Service, TenantId};
+use muster_proto::policy::v1::{EffectivePoliciesChanged, WithheldReason};
+use muster_types::{Aggregate, DeviceId, PolicyId, Positions, Service, TenantId};
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::history::{DEVICES, Happened, POLICIES, SETTINGS, Told, event, id, setting, time};
 use super::oracle::Oracle;
@@ -14,6 +15,7 @@ use crate::domain::device_status::SettingState;
 use crate::domain::standing::{DeviceFilter, DeviceState};
 use crate::projection::standings::Standings;
 use crate::projection::standings::tally::slot;
+use crate::store::Key;
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
@@ -181,6 +183,11 @@ fn check(standings: &Standings, oracle: &Oracle) -> Result<(), TestCaseError> {
             prop_assert_eq!(revision.devices, revision.converged + straggling);
         }
     }
+    let mut resolutions = 0;
+    standings.each_row(&mut |key| {
+        resolutions += usize::from(matches!(Key::from_bytes(key), Some(Key::Resolution(_))));
+    });
+    prop_assert_eq!(resolutions, oracle.desired().len(), "what nobody has is forgotten");
     for number in 0..DEVICES {
         let device = DeviceId::from_uuid(id(1, number));
         let Some(standing) = standings.device(TENANT, device, None) else { continue };
@@ -254,4 +261,32 @@ proptest! {
 #[test]
 fn states_have_their_places() {
     assert!(DeviceState::ALL.iter().enumerate().all(|(place, state)| slot(*state) == place));
+}
+
+/// Before, each resolution was told once and named ever after.
+#[test]
+fn what_may_be_named_again_without_being_told_is_kept() {
+    let told = Told { etag: 1, policies: vec![], in_force: vec![(1, 1, vec![])], withheld: vec![] };
+    let comes = Happened::Resolved { devices: vec![0], resolution: told };
+    let happened = [Happened::Trusted(0), comes.clone(), Happened::Nothing(vec![0]), comes];
+    let named_again = |restated: bool| {
+        let mut standings = Standings::default();
+        let mut outcome = Ok(());
+        for (n, happened) in happened.iter().enumerate() {
+            let mut event = event(happened, n);
+            if let Ok(mut message) = EffectivePoliciesChanged::decode(&event.payload[..])
+                && event.stream.aggregate == Aggregate::Resolution
+            {
+                message.restated = restated;
+                if n == 3 {
+                    message.resolved.iter_mut().for_each(|resolved| resolved.resolution = None);
+                }
+                event.payload = message.encode_to_vec().into();
+            }
+            outcome = standings.apply(&event, &mut Dirty::default());
+        }
+        outcome
+    };
+    assert!(named_again(false).is_ok());
+    assert!(named_again(true).is_err(), "it was kept for nobody");
 }

@@ -98,6 +98,17 @@ impl Oracle {
         self.ages.insert(ordinal, ages.collect());
     }
 
+    /// What devices should have, each once.
+    pub(super) fn desired(&self) -> Vec<&Told> {
+        let mut all: Vec<&Told> = Vec::new();
+        for told in self.desired.values().flatten() {
+            if !all.contains(&told) {
+                all.push(told);
+            }
+        }
+        all
+    }
+
     /// Each setting that a device should have or that is withheld from it, and the event that brought it to that.
     pub(super) fn ages(&self, ordinal: u32) -> BTreeMap<u8, usize> {
         let ages = self.ages.get(&ordinal).into_iter().flatten();
