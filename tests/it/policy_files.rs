@@ -36,6 +36,11 @@ fn every_mistake_is_told_without_a_server() {
         found["mistakes"].as_array().unwrap().iter().map(|it| (&it["line"], &it["column"])).collect();
     assert_eq!(places.len(), 2);
     assert_eq!((places[0], places[1]), ((&json!(2), &json!(7)), (&json!(1), &json!(4))));
+    for (files, told) in [(dir.path().join("a.yaml"), 1), (dir.path().to_owned(), 2)] {
+        let refused = muster().args(["diff", "-f"]).arg(&files).output().unwrap();
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(text.matches("a.yaml:2:7").count(), told, "{text}");
+    }
 }
 
 /// How many events all services have, but for those that tell of many devices together, some time after a change.

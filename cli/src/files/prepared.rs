@@ -44,7 +44,9 @@ impl Prepared {
     pub async fn of(files: &[PathBuf], target: &Target, goal: Goal) -> Result<Self, Fault> {
         let now = SystemClock.now();
         let (set, findings) = set::load(files, now);
-        findings.lines().iter().for_each(|line| output::note(line));
+        // A mistake that is alone is told by the error.
+        let alone = usize::from(findings.mistake_count() == 1);
+        findings.lines().iter().skip(alone).for_each(|line| output::note(line));
         findings.settle()?;
         let api = Api::connect(target)?;
         let live = Live::read(&api, &set).await?;
