@@ -93,12 +93,11 @@ fn text(report: &Value) -> String {
             word(setting, "id").to_owned(),
             shortened(&cell(setting, "/desired")),
             shortened(&cell(setting, "/observed")),
-            words::spaced(word(setting, "state")),
-            words::spaced(&cell(setting, "/stage")),
+            standing(setting),
             cell(setting, "age:/desired_time"),
         ]
     });
-    lines.push(table(&["setting", "desired", "observed", "state", "stage", "since"], rows));
+    lines.push(table(&["setting", "desired", "observed", "state", "since"], rows));
     let id = word(report, "id");
     let why: Vec<_> = settings(report).filter_map(|setting| words::of_setting(setting, id)).collect();
     if !why.is_empty() {
@@ -168,6 +167,15 @@ fn managed(lines: &mut Vec<String>, setting: &Value, candidates: &Value) {
     }
 }
 
+/// The state, and how far a setting is that has not succeeded.
+fn standing(setting: &Value) -> String {
+    let state = words::spaced(word(setting, "state"));
+    match (word(setting, "state"), word(setting, "stage")) {
+        ("succeeded", _) | (_, "") => state,
+        (_, stage) => format!("{state}, {}", words::spaced(stage)),
+    }
+}
+
 fn shortened(text: &str) -> String {
     if text.chars().count() <= VALUE_CHARS_MAX {
         return text.to_owned();
@@ -213,6 +221,21 @@ mod tests {
             "\"strict\" revision 2 (p2) wants \"real_time\": not in force",
         ] {
             assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn words_are_not_broken_beside_a_long_id() {
+        let mut report = report();
+        let setting = |id: &str, state: &str, stage: &str| json!({"id": id, "state": state, "stage": stage, "desired": "real_time", "observed": "real_time"});
+        report["settings"] = json!([
+            setting("linux-antivirus/network_protection_enforcement_level", "succeeded", "confirmed"),
+            setting("linux-antivirus/enforcement_level", "pending", "never_delivered"),
+        ]);
+        let text = text(&report);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        for word in ["succeeded", "pending,", "never", "delivered", "real_time"] {
+            assert!(text.split_whitespace().any(|found| found == word), "{word} is broken in {text}");
         }
     }
 
