@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufWriter, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use muster_cli::command::report::export::{Columns, Form, Header, Rows};
@@ -25,6 +25,10 @@ const ROWS_PER_SECOND: f64 = 100_000.0;
 const BYTES_ABOVE_IDLE_MAX: u64 = 200 * 1024 * 1024;
 const PROFILE: &str = "windows-antivirus";
 const SETTING: &str = "windows-antivirus/allow_archive_scanning";
+/// Seconds within which the server's memory stays within so many bytes for some seconds.
+const SETTLES_WITHIN_S: u32 = 180;
+const SETTLED_AFTER_S: u32 = 5;
+const STAYS_BYTES: u64 = 2 * 1024 * 1024;
 /// Devices told in one append.
 const TOLD_AT_ONCE: u32 = 100;
 
@@ -38,6 +42,7 @@ pub(crate) async fn run(rounds: usize) -> anyhow::Result<Row> {
     let admin = Client::connect(options.with_bearer(token))?;
     let path = dir.path().join("devices.csv");
     let (mut rates, mut above) = (Vec::new(), 0);
+    settled(served.pid()?).await?;
     for _ in 0..rounds {
         let idle = memory(served.pid()?, "VmRSS:")?;
         // Makes the peak begin anew.
@@ -60,6 +65,21 @@ pub(crate) async fn run(rounds: usize) -> anyhow::Result<Row> {
         value: rate / ROWS_PER_SECOND,
         limit: Limit::RatioAtLeast(1.0),
     })
+}
+
+/// Waits until the server's memory stays as it is: the rows of what it folded are still being stored.
+async fn settled(pid: u32) -> anyhow::Result<()> {
+    let (mut last, mut same) = (0, 0);
+    for _ in 0..SETTLES_WITHIN_S {
+        let now = memory(pid, "VmRSS:")?;
+        same = if now.abs_diff(last) < STAYS_BYTES { same + 1 } else { 0 };
+        last = now;
+        if same >= SETTLED_AFTER_S {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    anyhow::bail!("the server's memory does not settle")
 }
 
 async fn export(admin: &Client, path: &std::path::Path) -> anyhow::Result<usize> {
