@@ -39,7 +39,7 @@ impl Standings {
         for part in self.resolutions.parts(id) {
             for setting in &part.treatment.in_force {
                 if let Some(marked) = self.drifts.marked(self.words.settings.of(*setting)) {
-                    drifting |= &(targeted & &part.devices) & marked;
+                    drifting |= &(targeted & part.devices) & marked;
                 }
             }
         }

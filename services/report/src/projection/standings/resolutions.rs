@@ -5,7 +5,6 @@
 //! treat a policy alike share the part, and the part has the devices: a policy's report asks a few parts, however many
 //! resolutions there are.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use muster_proto::policy::v1 as pb;
@@ -16,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::column::Column;
 use super::judge::Outcome;
-use super::pool::held;
+use super::pool::{Pool, held};
 use super::words::Words;
 use crate::wire::{decoded, text};
 
@@ -66,12 +65,10 @@ pub(super) struct Treatment {
 }
 
 /// A treatment and the devices that have it.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub(super) treatment: Arc<Treatment>,
-    pub(super) devices: RoaringBitmap,
-    /// How many resolutions hold it.
-    resolutions: u32,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) treatment: &'a Treatment,
+    pub(super) devices: &'a RoaringBitmap,
 }
 
 /// What was told and not forgotten. No number is given twice.
@@ -81,11 +78,10 @@ pub(super) struct Resolutions {
     by_id: FxHashMap<Digest, u32>,
     /// How many devices have each.
     devices: FxHashMap<u32, u64>,
-    /// Those that no device has.
-    idle: BTreeSet<u32>,
-    parts: FxHashMap<u32, Part>,
-    parts_made: u32,
-    by_treatment: FxHashMap<Arc<Treatment>, u32>,
+    /// Held by the resolutions that they are parts of.
+    parts: Pool<Arc<Treatment>>,
+    /// Devices by number of a part.
+    devices_of: Vec<RoaringBitmap>,
     by_policy: FxHashMap<PolicyId, Vec<u32>>,
 }
 
@@ -104,9 +100,10 @@ impl Resolutions {
     }
 
     /// The parts of a policy, also those that no device has any more.
-    pub(super) fn parts(&self, policy: PolicyId) -> impl Iterator<Item = &Part> {
+    pub(super) fn parts(&self, policy: PolicyId) -> impl Iterator<Item = Part<'_>> {
         let numbers = self.by_policy.get(&policy).map(Vec::as_slice).unwrap_or_default();
-        numbers.iter().filter_map(|number| self.parts.get(number))
+        let part = |at: &u32| Part { treatment: self.parts.of(*at), devices: &self.devices_of[*at as usize] };
+        numbers.iter().map(part)
     }
 
     /// Keeps a resolution; one that is known already stays as it is.
@@ -156,17 +153,16 @@ impl Resolutions {
         let at = u32::try_from(self.told.len()).map_err(text)?;
         self.told.push(Some(Arc::new(resolution)));
         self.by_id.insert(id, at);
-        self.idle.insert(at);
         Ok(at)
     }
 
     /// Forgets the resolutions that no device has, and names them.
     pub(super) fn forget_idle(&mut self, words: &mut Words) -> Vec<Digest> {
-        let idle = std::mem::take(&mut self.idle).into_iter();
-        let forgotten = idle.filter_map(|at| self.told.get_mut(at as usize)?.take());
+        let Self { told, by_id, devices, .. } = self;
+        let idle = by_id.extract_if(|_, at| !devices.contains_key(at));
+        let forgotten = idle.filter_map(|(_, at)| told.get_mut(at as usize)?.take());
         let forgotten: Vec<_> = forgotten.collect();
         for resolution in &forgotten {
-            self.by_id.remove(&resolution.id);
             words.release_digest(resolution.etag);
             resolution.settings.iter().for_each(|wanted| words.release_value(wanted.value));
             resolution.parts.iter().for_each(|part| self.let_go(*part));
@@ -176,18 +172,11 @@ impl Resolutions {
 
     /// Lets a resolution's part go, and forgets it when no other holds it.
     fn let_go(&mut self, at: u32) {
-        let Some(part) = self.parts.get_mut(&at) else { return };
-        part.resolutions -= 1;
-        if part.resolutions > 0 {
-            return;
-        }
-        let policy = part.treatment.policy;
-        self.by_treatment.remove(&part.treatment);
-        self.parts.remove(&at);
-        if let Some(parts) = self.by_policy.get_mut(&policy) {
+        let Some(treatment) = self.parts.release(at) else { return };
+        if let Some(parts) = self.by_policy.get_mut(&treatment.policy) {
             parts.retain(|other| *other != at);
             if parts.is_empty() {
-                self.by_policy.remove(&policy);
+                self.by_policy.remove(&treatment.policy);
             }
         }
     }
@@ -210,16 +199,14 @@ impl Resolutions {
             in_force: in_force.map(|wanted| wanted.setting).filter(|setting| !of_kept(*setting)).collect(),
             withheld: withheld.map(|kept| (kept.setting, Outcome::of_withheld(kept.reason))).collect(),
         });
-        if let Some(known) = self.by_treatment.get(&treatment) {
-            self.parts.get_mut(known).expect("it is known by what it treats").resolutions += 1;
-            return *known;
+        let at = self.parts.intern(treatment);
+        let of_policy = self.by_policy.entry(policy).or_default();
+        if !of_policy.contains(&at) {
+            of_policy.push(at);
         }
-        let at = self.parts_made;
-        self.parts_made += 1;
-        let part = Part { treatment: treatment.clone(), devices: RoaringBitmap::new(), resolutions: 1 };
-        self.parts.insert(at, part);
-        self.by_treatment.insert(treatment, at);
-        self.by_policy.entry(policy).or_default().push(at);
+        if self.devices_of.len() <= at as usize {
+            self.devices_of.resize_with(at as usize + 1, RoaringBitmap::new);
+        }
         at
     }
 
@@ -233,20 +220,18 @@ impl Resolutions {
             *left = left.saturating_sub(devices.len());
             if *left == 0 {
                 self.devices.remove(&from);
-                self.idle.insert(from);
             }
-            self.each_part(from, |part| part.devices -= devices);
+            self.each_part(from, |having| *having -= devices);
         }
         if let Some(to) = to.filter(|_| !devices.is_empty()) {
             *self.devices.entry(to).or_default() += devices.len();
-            self.idle.remove(&to);
-            self.each_part(to, |part| part.devices |= devices);
+            self.each_part(to, |having| *having |= devices);
         }
     }
 
-    fn each_part(&mut self, resolution: u32, mut change: impl FnMut(&mut Part)) {
+    fn each_part(&mut self, resolution: u32, mut change: impl FnMut(&mut RoaringBitmap)) {
         for part in self.of(resolution).clone().parts.iter() {
-            self.parts.get_mut(part).into_iter().for_each(&mut change);
+            change(&mut self.devices_of[*part as usize]);
         }
     }
 }

@@ -5,7 +5,7 @@ use roaring::RoaringBitmap;
 
 use super::Standings;
 use super::judge::{Class, Outcome};
-use super::resolutions::{Part, Treatment};
+use super::resolutions::Treatment;
 use super::tally::slot;
 use super::targets::Policy;
 use crate::domain::device_status::SettingState;
@@ -47,12 +47,12 @@ impl Standings {
         let mut states = ByState::default();
         let mut left = targeted.clone();
         for part in self.resolutions.parts(id) {
-            let devices = &left & &part.devices;
+            let devices = &left & part.devices;
             if devices.is_empty() {
                 continue;
             }
             left -= &devices;
-            self.split_part(&part.treatment, Left { left: devices, states: &mut states });
+            self.split_part(part.treatment, Left { left: devices, states: &mut states });
         }
         let mut unknown = &left & self.tally.class(Class::Unknown);
         if let Some(platform) = policy.platform() {
@@ -133,12 +133,12 @@ impl Standings {
         let mut left = targeted.clone();
         let known = self.words.settings.find(self.words.settings.hash(setting), |other| other == setting);
         for part in self.resolutions.parts(id) {
-            let mut devices = &left & &part.devices;
+            let mut devices = &left & part.devices;
             if devices.is_empty() {
                 continue;
             }
             left -= &devices;
-            match known.map_or(Treated::Absent, |setting| treated(part, setting)) {
+            match known.map_or(Treated::Absent, |setting| treated(part.treatment, setting)) {
                 Treated::Withheld(outcome) => put(outcome.state(false), devices),
                 // Its resolution is of this revision, and has no such setting for the device.
                 Treated::Absent if part.treatment.revision == policy.revision => {
@@ -190,8 +190,8 @@ enum Treated {
     Absent,
 }
 
-fn treated(part: &Part, setting: u32) -> Treated {
-    let Treatment { policy: _, revision: _, in_force, withheld } = &*part.treatment;
+fn treated(treatment: &Treatment, setting: u32) -> Treated {
+    let Treatment { policy: _, revision: _, in_force, withheld } = treatment;
     if let Some((_, outcome)) = withheld.iter().find(|(kept, _)| *kept == setting) {
         return Treated::Withheld(*outcome);
     }

@@ -37,7 +37,7 @@ impl Standings {
         let targeted = self.targeted(id);
         let mut by_revision: BTreeMap<u64, RoaringBitmap> = BTreeMap::new();
         for part in self.resolutions.parts(id) {
-            let devices = &targeted & &part.devices;
+            let devices = &targeted & part.devices;
             if !devices.is_empty() {
                 *by_revision.entry(part.treatment.revision).or_default() |= devices;
             }
