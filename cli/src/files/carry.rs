@@ -269,11 +269,14 @@ pub async fn carry(api: &Api, changes: &[ObjectChange], live: &Live, how: &How) 
     } else {
         // Only a plan knows of groups that do not exist yet.
         let plan = plan(api, changes, set.memberships.clone()).await?;
-        if !plan_digest.is_empty() && *plan_digest != digest(&plan, changes, scope.as_ref()) {
-            let message = "what the files would do is not what was planned: plan again; nothing was changed";
-            return Err(Fault::new(ErrorCode::PlanMovedOn, message).with("position", plan.position));
+        if !plan_digest.is_empty() {
+            if *plan_digest != digest(&plan, changes, scope.as_ref()) {
+                let message =
+                    "what the files would do is not what was planned: plan again; nothing was changed";
+                return Err(Fault::new(ErrorCode::PlanMovedOn, message).with("position", plan.position));
+            }
+            set.plan_digest = plan.digest;
         }
-        set.plan_digest = if plan_digest.is_empty() { Vec::new() } else { plan.digest };
     }
     for change in changes.iter().filter(|change| change.kind == Kind::Group) {
         step(api, change, true).await?;
