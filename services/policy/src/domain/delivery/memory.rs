@@ -51,9 +51,10 @@ impl Memory {
         }
         *last = mark;
         // That it was sent stays news when the device spoke of it within the same second.
-        let over = [before, before.sent()];
-        for mark in over.into_iter().filter(|over| *over != mark.sent()) {
-            if let Some(devices) = self.news.get_mut(&mark) {
+        for over in [before, before.sent()] {
+            if over != mark.sent()
+                && let Some(devices) = self.news.get_mut(&over)
+            {
                 devices.remove(ordinal);
             }
         }
@@ -86,9 +87,10 @@ impl Memory {
         let mark = Mark::new(self.place(etag), *step);
         for ordinal in devices {
             let last = self.last(ordinal);
-            let sent = mark == mark.sent() && last.same_etag(mark);
-            if sent || *last == mark || *last == Mark::default() {
-                *last = if sent { *last } else { mark };
+            if *last == Mark::default() {
+                *last = mark;
+            }
+            if *last == mark || (mark == mark.sent() && last.same_etag(mark)) {
                 self.news.entry(mark).or_default().insert(ordinal);
             }
         }
