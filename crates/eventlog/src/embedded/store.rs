@@ -179,6 +179,13 @@ impl Store {
         self.event(service, indexed(service, &value)?, decoder).map(Some)
     }
 
+    /// Whether a stream certainly has no event: one look into the index, mostly into its filters in memory, at worst one
+    /// block from the disk. What is wrong with the index is left to a read to tell, since the engine may panic over it.
+    pub(super) fn is_new(&self, stream: StreamId) -> bool {
+        let position = catch_unwind(AssertUnwindSafe(|| self.position(stream, Version(1))));
+        matches!(position, Ok(Ok(None)))
+    }
+
     /// Reads a stream after a version.
     pub(super) fn read(&self, stream: StreamId, after: Version) -> Result<Vec<Envelope>, ReadError> {
         let service = stream.service();
