@@ -1,7 +1,6 @@
 //! The digest of facts.
 
-use muster_types::{Digest, HardwareKey};
-use sha2::{Digest as _, Sha256};
+use muster_types::{Canonical, Digest, HardwareKey};
 
 use super::{ConfigMgr, DeviceFacts, Mdm, Platform, SecurityProduct};
 
@@ -53,13 +52,12 @@ impl DeviceFacts {
             hardware_keys,
             tamper_protection,
         } = self;
-        let mut canonical = Canonical(Vec::with_capacity(512));
-        canonical.0.extend_from_slice(b"muster.facts.v1\0");
-        canonical.0.push(match platform {
+        let mut canonical = Fields(Canonical::new(b"muster.facts.v1\0"));
+        canonical.0.put(&[match platform {
             Platform::Windows => 1,
             Platform::Linux => 2,
             Platform::Macos => 3,
-        });
+        }]);
         for text in [hostname, os_id, os_version, os_name, kernel_release, architecture, agent_version] {
             canonical.bytes(text.as_bytes());
         }
@@ -84,32 +82,32 @@ impl DeviceFacts {
         }
         if let Some(ConfigMgr { present, manages_endpoint_protection }) = config_mgr {
             canonical.byte(24, Some(u8::from(*present)));
-            canonical.0.push(u8::from(*manages_endpoint_protection));
+            canonical.0.put(&[u8::from(*manages_endpoint_protection)]);
         }
         canonical.byte(25, onboarded_through_cloud_defender.map(u8::from));
         canonical.texts(26, device_tags);
         canonical.byte(27, unified_agent.map(u8::from));
         canonical.keys(28, hardware_keys);
         canonical.byte(29, tamper_protection.map(|tamper| tamper as u8));
-        Sha256::digest(&canonical.0).into()
+        canonical.0.digest()
     }
 }
 
-/// Bytes that can be read in one way only.
-struct Canonical(Vec<u8>);
+/// Bytes that can be read in one way only: lengths have 32 bits here.
+struct Fields(Canonical);
 
-impl Canonical {
+impl Fields {
     fn length(&mut self, length: usize) {
-        self.0.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        self.0.put(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.0.put(bytes);
     }
 
     fn optional(&mut self, text: Option<&str>) {
-        self.0.push(u8::from(text.is_some()));
+        self.0.put(&[u8::from(text.is_some())]);
         if let Some(text) = text {
             self.bytes(text.as_bytes());
         }
@@ -127,13 +125,13 @@ impl Canonical {
 
     fn text(&mut self, number: u8, text: Option<&str>) {
         if let Some(text) = text {
-            self.0.push(number);
+            self.0.put(&[number]);
             self.bytes(text.as_bytes());
         }
     }
 
     fn byte(&mut self, number: u8, byte: Option<u8>) {
-        self.0.extend(byte.map(|byte| [number, byte]).iter().flatten());
+        byte.iter().for_each(|byte| self.0.put(&[number, *byte]));
     }
 
     fn texts(&mut self, number: u8, texts: &[String]) {
@@ -142,7 +140,7 @@ impl Canonical {
         }
         let mut texts: Vec<_> = texts.iter().collect();
         texts.sort_unstable();
-        self.0.push(number);
+        self.0.put(&[number]);
         self.length(texts.len());
         texts.into_iter().for_each(|text| self.bytes(text.as_bytes()));
     }
@@ -153,10 +151,10 @@ impl Canonical {
         }
         let mut keys: Vec<_> = keys.iter().collect();
         keys.sort_unstable();
-        self.0.push(number);
+        self.0.put(&[number]);
         self.length(keys.len());
         for HardwareKey { kind, digest } in keys {
-            self.0.push(*kind as u8);
+            self.0.put(&[*kind as u8]);
             self.bytes(digest);
         }
     }
