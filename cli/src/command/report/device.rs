@@ -227,7 +227,10 @@ mod tests {
     #[test]
     fn words_are_not_broken_beside_a_long_id() {
         let mut report = report();
-        let setting = |id: &str, state: &str, stage: &str| json!({"id": id, "state": state, "stage": stage, "desired": "real_time", "observed": "real_time"});
+        let setting = |id: &str, state: &str, stage: &str| {
+            let (desired, observed) = ("real_time", "real_time");
+            json!({"id": id, "state": state, "stage": stage, "desired": desired, "observed": observed})
+        };
         report["settings"] = json!([
             setting("linux-antivirus/network_protection_enforcement_level", "succeeded", "confirmed"),
             setting("linux-antivirus/enforcement_level", "pending", "never_delivered"),

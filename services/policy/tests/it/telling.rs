@@ -47,7 +47,7 @@ async fn folded(log: &SharedLog) -> Folded {
             }
             if let Some(resolution) = resolution {
                 let before = folded.contents.insert(resolution_id, resolution.clone());
-                assert!(before.is_none_or(|before| before == resolution), "another by the same name");
+                assert_eq!(before, None, "what somebody has is told anew");
             } else {
                 assert!(folded.contents.contains_key(&resolution_id), "never told");
             }

@@ -1,6 +1,6 @@
 //! What devices should not say: refused with its place, or kept and not believed, and never the end of the service.
 
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::ErrorCode;
 use muster_eventlog::Envelope;
 use muster_proto::policy::v1 as policy;
 use muster_proto::report::v1 as pb;
@@ -11,15 +11,10 @@ use muster_runtime::position::MIN_POSITION;
 use muster_types::{Aggregate, DeviceId, ResourceName, StreamId, Version};
 use prost::Message as _;
 use prost_types::Timestamp;
-use tonic::{Request, Status};
+use tonic::Request;
 use uuid::Uuid;
 
-use crate::reporting::{Service, TENANT, as_admin, device, status};
-
-fn refusal<T>(outcome: Result<T, Status>) -> (ErrorCode, String) {
-    let fault = Fault::from_status(&outcome.map(|_| ()).unwrap_err());
-    (fault.code, fault.fields.first().map(|field| field.field.clone()).unwrap_or_default())
-}
+use crate::reporting::{Service, TENANT, as_admin, device, refusal, status};
 
 fn invalid(field: &str) -> (ErrorCode, String) {
     (ErrorCode::ReportInvalid, field.to_owned())

@@ -1,7 +1,7 @@
 //! A policy's devices over gRPC: lists, pages, filters, exports, and what is refused of them.
 
 use futures::StreamExt as _;
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::ErrorCode;
 use muster_eventlog::{Actor, Append, Context, EventType, NewEvent};
 use muster_proto::enroll::v1 as enroll;
 use muster_proto::identity::v1 as identity;
@@ -13,13 +13,14 @@ use muster_report::grpc::EXPORTS_MAX;
 use muster_runtime::position::MIN_POSITION;
 use muster_types::id::derive;
 use muster_types::{
-    Aggregate, DeviceId, EventId, PolicyId, ResourceName, Service as Part, StreamId, Timestamp, Version,
+    Aggregate, DeviceId, EventId, PolicyId, Positions, ResourceName, Service as Part, StreamId, Timestamp,
+    Version,
 };
 use prost::Message;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::reporting::{Service, TENANT, as_admin};
+use crate::reporting::{Service, TENANT, as_admin, refusal};
 
 const SETTING: &str = "linux-antivirus/enforcement_level";
 /// More than a message of an export holds.
@@ -131,12 +132,12 @@ impl Service {
 
     /// A question that is answered when the view shows all that was told.
     async fn asking<T>(&self, message: T) -> Request<T> {
-        let mut heads = Vec::new();
+        let mut heads = Positions::ZERO;
         for part in Part::ALL {
-            heads.push(format!("{part}:{}", self.log.head(part).await.unwrap()));
+            heads = heads.join(Positions::of(part, self.log.head(part).await.unwrap()));
         }
         let mut request = as_admin(message);
-        request.metadata_mut().insert(MIN_POSITION, heads.join(",").parse().unwrap());
+        request.metadata_mut().insert(MIN_POSITION, heads.to_string().parse().unwrap());
         request
     }
 
@@ -156,11 +157,6 @@ impl Service {
         let messages = self.grpc.export_policy_devices(self.asking(request).await).await?;
         messages.into_inner().collect::<Vec<_>>().await.into_iter().collect()
     }
-}
-
-fn fault<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (ErrorCode, String) {
-    let fault = Fault::from_status(&outcome.unwrap_err());
-    (fault.code, fault.fields.first().map(|field| field.field.clone()).unwrap_or_default())
 }
 
 #[tokio::test]
@@ -221,16 +217,16 @@ async fn what_cannot_be_asked_is_refused_by_its_field() {
     let list = |request| service.list(request);
     let page = list(pb::ListPolicyDevicesRequest { page_size: 1, ..Default::default() }).await.unwrap();
     let noise = pb::ListPolicyDevicesRequest { page_token: "noise".to_owned(), ..Default::default() };
-    assert_eq!(fault(list(noise).await), invalid("page_token"));
+    assert_eq!(refusal(list(noise).await), invalid("page_token"));
     let stale = Some(pb::PolicyDeviceFilter { stale: Some(true), ..Default::default() });
     let of_another = pb::ListPolicyDevicesRequest {
         page_token: page.next_page_token,
         filter: stale,
         ..Default::default()
     };
-    assert_eq!(fault(list(of_another).await), invalid("page_token"));
+    assert_eq!(refusal(list(of_another).await), invalid("page_token"));
     let negative = pb::ListPolicyDevicesRequest { page_size: -1, ..Default::default() };
-    assert_eq!(fault(list(negative).await), invalid("page_size"));
+    assert_eq!(refusal(list(negative).await), invalid("page_size"));
     let filters = [
         pb::PolicyDeviceFilter { statuses: vec![99], ..Default::default() },
         pb::PolicyDeviceFilter { setting: "noise".to_owned(), ..Default::default() },
@@ -238,14 +234,14 @@ async fn what_cannot_be_asked_is_refused_by_its_field() {
     ];
     for filter in filters {
         let request = pb::ListPolicyDevicesRequest { filter: Some(filter.clone()), ..Default::default() };
-        let refused = fault(list(request).await);
-        assert_eq!(refused, fault(service.export(Some(filter)).await));
+        let refused = refusal(list(request).await);
+        assert_eq!(refused, refusal(service.export(Some(filter)).await));
         assert_eq!(refused.0, ErrorCode::FilterInvalid, "{refused:?}");
     }
     let other = ResourceName::Policy(TENANT, PolicyId::from_uuid(Uuid::from_u128(7))).to_string();
     let request = pb::ExportPolicyDevicesRequest { policy: other, filter: None };
     let exported = service.grpc.export_policy_devices(as_admin(request)).await;
-    assert_eq!(fault(exported.map(|_| ())).0, ErrorCode::PolicyUnknown);
+    assert_eq!(refusal(exported).0, ErrorCode::PolicyUnknown);
 }
 
 #[tokio::test]
@@ -261,7 +257,7 @@ async fn one_export_too_many_is_refused_until_another_has_ended() {
         messages.next().await.unwrap().unwrap();
         under_way.push(messages);
     }
-    assert_eq!(fault(begin().await.map(|_| ())).0, ErrorCode::Overloaded);
+    assert_eq!(refusal(begin().await).0, ErrorCode::Overloaded);
     // One that is given up counts no longer, and those that are read on lack nothing.
     drop(under_way.pop());
     begin().await.unwrap();
@@ -282,7 +278,7 @@ async fn moments_that_never_were_are_refused() {
     ] {
         let as_of = Some(AsOf { at: Some(at.clone()) });
         let request = pb::GetDeviceReportRequest { device: name.clone(), setting: String::new(), as_of };
-        let refused = fault(service.grpc.get_device_report(service.asking(request).await).await);
+        let refused = refusal(service.grpc.get_device_report(service.asking(request).await).await);
         assert_eq!(refused.0, ErrorCode::AsOfInvalid, "{at:?}: {refused:?}");
     }
 }

@@ -96,8 +96,14 @@ pub(crate) fn status(state: pb::SettingState) -> pb::DeviceStatus {
     }
 }
 
-fn code<T>(outcome: Result<T, Status>) -> ErrorCode {
-    Fault::from_status(&outcome.map(|_| ()).unwrap_err()).code
+pub(crate) fn fault<T>(outcome: Result<T, Status>) -> Fault {
+    Fault::from_status(&outcome.map(|_| ()).unwrap_err())
+}
+
+/// The code of a refusal, and the first field that is wrong.
+pub(crate) fn refusal<T>(outcome: Result<T, Status>) -> (ErrorCode, String) {
+    let Fault { code, fields, .. } = fault(outcome);
+    (code, fields.into_iter().next().map(|field| field.field).unwrap_or_default())
 }
 
 #[tokio::test]
@@ -137,20 +143,23 @@ async fn refusals_have_their_codes() {
     let service = Service::start();
     let mut unsorted = status(pb::SettingState::Error);
     unsorted.settings.push(unsorted.settings[0].clone());
-    assert_eq!(code(service.report(unsorted).await), ErrorCode::ReportInvalid);
-    assert_eq!(code(service.report(pb::DeviceStatus::default()).await), ErrorCode::ReportInvalid);
+    assert_eq!(fault(service.report(unsorted).await).code, ErrorCode::ReportInvalid);
+    assert_eq!(fault(service.report(pb::DeviceStatus::default()).await).code, ErrorCode::ReportInvalid);
     let nobody = Request::new(pb::ReportStatusRequest { status: None });
-    assert_eq!(code(service.grpc.report_status(nobody).await), ErrorCode::CertificateRequired);
+    assert_eq!(fault(service.grpc.report_status(nobody).await).code, ErrorCode::CertificateRequired);
     let name = ResourceName::Device(TENANT, device()).to_string();
     let question = pb::GetDeviceReportRequest { device: name.clone(), ..Default::default() };
     assert_eq!(
-        code(service.grpc.get_device_report(Request::new(question.clone())).await),
+        fault(service.grpc.get_device_report(Request::new(question.clone())).await).code,
         ErrorCode::AdminTokenInvalid
     );
-    assert_eq!(code(service.grpc.get_device_report(as_admin(question)).await), ErrorCode::DeviceUnknown);
+    assert_eq!(
+        fault(service.grpc.get_device_report(as_admin(question)).await).code,
+        ErrorCode::DeviceUnknown
+    );
     let policy = name.replace("devices", "policies");
     let question = as_admin(pb::GetPolicyReportRequest { policy });
-    assert_eq!(code(service.grpc.get_policy_report(question).await), ErrorCode::PolicyUnknown);
+    assert_eq!(fault(service.grpc.get_policy_report(question).await).code, ErrorCode::PolicyUnknown);
     let question = as_admin(pb::GetPolicyReportRequest { policy: name });
-    assert_eq!(code(service.grpc.get_policy_report(question).await), ErrorCode::ArgumentInvalid);
+    assert_eq!(fault(service.grpc.get_policy_report(question).await).code, ErrorCode::ArgumentInvalid);
 }

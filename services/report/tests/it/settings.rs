@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use muster_errors::{ErrorCode, Fault};
+use muster_errors::ErrorCode;
 use muster_proto::convert::{duration, span};
 use muster_proto::report::v1 as pb;
 use muster_proto::report::v1::report_service_server::ReportService as _;
 use muster_runtime::position::{MIN_POSITION, POSITION};
-use tonic::{Response, Status};
+use tonic::Response;
 
-use crate::reporting::{Service, as_admin, status};
+use crate::reporting::{Service, as_admin, fault, status};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const NAME: &str = "tenants/default/reportSettings";
@@ -23,10 +23,6 @@ fn change(stale_after: Duration, drift_after: u32, etag: &str) -> pb::UpdateRepo
         update_time: None,
     };
     pb::UpdateReportSettingsRequest { report_settings: Some(settings), ..Default::default() }
-}
-
-fn fault<T>(outcome: Result<T, Status>) -> Fault {
-    Fault::from_status(&outcome.map(|_| ()).unwrap_err())
 }
 
 impl Service {
