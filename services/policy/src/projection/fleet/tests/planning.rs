@@ -8,7 +8,7 @@ use super::random::{any_fact, possible};
 use super::*;
 use crate::domain::assignment::{self, Assignment};
 use crate::domain::change;
-use crate::domain::plan::{Plan, Proposal, plan};
+use crate::domain::plan::{Plan, PlannedSetting, Proposal, plan};
 use crate::domain::policy::Policy;
 use crate::domain::waiver::Waiver;
 
@@ -173,12 +173,13 @@ proptest! {
         let moved = possible(whole(&facts, &[later]));
         let then = all_told(&moved);
         let again = plan(then.tables(), &proposal, then.catalogue());
-        let of = |plan: &Plan| (plan.touched.clone(), plan.settings.clone());
+        // Who else says the same is told, and changes nothing for devices.
+        let of = |plan: &Plan| {
+            let settings = plan.settings.iter().cloned().map(|of| PlannedSetting { policies: Vec::new(), ..of });
+            (plan.touched.clone(), settings.collect::<Vec<_>>())
+        };
         if of(&now) != of(&again) {
             prop_assert_ne!(now.digest, again.digest);
-        }
-        if now.digest == again.digest {
-            prop_assert_eq!(now.touched, again.touched);
         }
     }
 }
