@@ -20,16 +20,18 @@ mod reports;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 
 use crate::measure::Row;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What can be measured.
+/// What can be measured, in the order in which it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Bench {
+    /// Memory of a device in enroll's view
+    Memory,
     /// Durable appends to the embedded log, 256 in flight, against single write + fdatasync
     Append,
     /// Appends to JetStream, 256 in flight, against bare publishing with the same headers
@@ -58,8 +60,6 @@ enum Bench {
     StatusIngest,
     /// Naming 10,000 devices that a scope touches, of 1,000,000 against of 20,000
     Redecide,
-    /// Memory of a device in enroll's view
-    Memory,
     /// Memory of a device in policy's view
     PolicyMemory,
     /// Edit of a policy that 1,000,000 devices have, to the first hint
@@ -68,6 +68,8 @@ enum Bench {
     PolicyTold,
     /// Plan of the edit of a policy that 1,000,000 devices have
     Plan,
+    /// Memory of a device in report's view
+    ReportMemory,
     /// Report on a policy that 1,000,000 devices have, of which a tenth has an error of its own
     PolicyReport,
     /// The same with a few hundred different statuses
@@ -76,8 +78,8 @@ enum Bench {
     PolicySettings,
     /// How one of 1,000,000 devices stands with 40 settings
     DeviceReport,
-    /// Memory of a device in report's view
-    ReportMemory,
+    /// Edit of a policy that 1,000,000 devices have, folded into the view of reports: how long a report may wait
+    ReportEdit,
     /// Folding a log of what devices say into the view on the disk, against reading and decoding it
     ReportRebuild,
     /// Explanations of a device at past moments, over a log of 1,000,000 events
@@ -129,43 +131,9 @@ fn main() -> anyhow::Result<()> {
         return runtime.block_on(checkin::served::run(kind, &dir, devices));
     }
     println!("{}", Row::heading());
-    let all = [
-        Bench::Memory,
-        Bench::Append,
-        Bench::Jetstream,
-        Bench::Replay,
-        Bench::Checkin,
-        Bench::CheckinFresh,
-        Bench::CheckinPolicy,
-        Bench::CheckinNginx,
-        Bench::CheckinNginxFresh,
-        Bench::WatchMemory,
-        Bench::WatchHints,
-        Bench::Convergence,
-        Bench::Onboard,
-        Bench::StatusIngest,
-        Bench::Redecide,
-        Bench::PolicyMemory,
-        Bench::PolicyEdit,
-        Bench::PolicyTold,
-        Bench::Plan,
-        Bench::ReportMemory,
-        Bench::PolicyReport,
-        Bench::PolicyReportAlike,
-        Bench::PolicySettings,
-        Bench::DeviceReport,
-        Bench::ReportRebuild,
-        Bench::ExplainPast,
-        Bench::GroupsMemory,
-        Bench::GroupsAlgebra,
-        Bench::GroupsNaive,
-        Bench::GroupsChanges,
-        Bench::GroupsLatency,
-        Bench::GroupsDelete,
-        Bench::ReportExport,
-    ];
     let mut missed = 0;
-    for bench in all.into_iter().filter(|bench| benches.is_empty() || benches.contains(bench)) {
+    let chosen = |bench: &&Bench| benches.is_empty() || benches.contains(bench);
+    for bench in Bench::value_variants().iter().filter(chosen) {
         let row = runtime.block_on(async {
             match bench {
                 Bench::Append => append::run(rounds).await,
@@ -191,6 +159,7 @@ fn main() -> anyhow::Result<()> {
                 Bench::PolicyReportAlike => reports::policy_report_alike(rounds),
                 Bench::PolicySettings => reports::settings(rounds),
                 Bench::DeviceReport => reports::device(rounds),
+                Bench::ReportEdit => reports::edit(rounds),
                 Bench::ReportMemory => reports::memory(),
                 Bench::ReportRebuild => reports::rebuild(rounds).await,
                 Bench::ExplainPast => past::run().await,

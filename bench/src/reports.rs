@@ -31,6 +31,7 @@ const OWN_ERRORS: u32 = 10;
 const REPORT_WITHIN: Duration = Duration::from_millis(10);
 const SETTINGS_WITHIN: Duration = Duration::from_millis(20);
 const DEVICE_WITHIN: Duration = Duration::from_millis(5);
+const EDIT_WITHIN: Duration = Duration::from_millis(250);
 const BYTES_PER_DEVICE_MAX: f64 = 500.0;
 /// Devices whose reports are folded in turn with the bare thing.
 const REBUILT: u32 = 100_000;
@@ -77,6 +78,29 @@ pub(crate) fn device(rounds: usize) -> anyhow::Result<Row> {
         black_box(standings.device(TenantId::DEFAULT, device_id(n), None)).is_some()
     });
     Ok(of_time("device of 1,000,000, drill-down", value, format!("{SETTINGS} settings"), DEVICE_WITHIN))
+}
+
+/// How long readers wait while what everybody should have becomes something else, and back.
+pub(crate) fn edit(rounds: usize) -> anyhow::Result<Row> {
+    let mut standings = fleet(OWN_ERRORS)?;
+    let everybody = bitmap(&(0..LARGE).collect())?;
+    let edits = [resolved(2, &everybody), resolved(1, &everybody)];
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        for (edit, times) in edits.iter().zip(&mut times) {
+            let start = Instant::now();
+            // As a view that is written behind: changed rows are marked.
+            standings.apply(edit, &mut Dirty::default())?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let [away, back] = times.map(median);
+    Ok(of_time(
+        "edit for 1,000,000 folded into reports",
+        away,
+        format!("back {:.0} ms", back * 1e3),
+        EDIT_WITHIN,
+    ))
 }
 
 /// What a device costs in the view, by the kernel's count.
@@ -160,13 +184,6 @@ fn policies(devices: u32) -> anyhow::Result<Vec<Envelope>> {
         envelope(stream, "muster.identity.v1.TrustEstablished", &identity::TrustEstablished::default())
     };
     let mut events: Vec<_> = (0..devices).map(trusted).collect();
-    let stream = |aggregate, name: &str| {
-        StreamId::new(
-            TenantId::DEFAULT,
-            aggregate,
-            muster_types::id::derive("bench-reports", &[name.as_bytes()]),
-        )
-    };
     let everybody = bitmap(&(0..devices).collect())?;
     let group = stream(Aggregate::Group, "group");
     let changed = identity::GroupMembershipChanged { added: everybody.clone(), removed: vec![] };
@@ -187,34 +204,45 @@ fn policies(devices: u32) -> anyhow::Result<Vec<Envelope>> {
     };
     let assignment = stream(Aggregate::Assignment, "assignment");
     events.push(envelope(assignment, "muster.policy.v1.PolicyAssigned", &assigned));
-    let resolution = policy::Resolution {
-        etag: vec![1; 32],
-        policies: vec![policy::ResolvedPolicy { policy_id: policy_id().as_bytes().to_vec(), revision: 1 }],
-        settings: (0..SETTINGS)
-            .map(|n| policy::ResolvedSetting {
-                id: setting(n),
-                value: Some(wanted()),
-                winners: vec![0],
-                losers: vec![],
-            })
-            .collect(),
-        withheld: vec![],
-    };
-    let resolved = policy::Resolved {
-        resolution_id: vec![2; 32],
-        devices: everybody.clone(),
-        cause_time: None,
-        resolution: Some(resolution),
-    };
-    let changed = policy::EffectivePoliciesChanged { resolved: vec![resolved], ..Default::default() };
-    let resolutions = stream(Aggregate::Resolution, "resolution");
-    events.push(envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed));
+    events.push(resolved(1, &everybody));
     let sent =
         policy::Delivered { etag: vec![1; 32], step: policy::DeliveryStep::Sent.into(), devices: everybody };
     let delivered = policy::PoliciesDelivered { delivered: vec![sent], first_time: None };
     let deliveries = stream(Aggregate::Delivery, "delivery");
     events.push(envelope(deliveries, "muster.policy.v1.PoliciesDelivered", &delivered));
     Ok(events)
+}
+
+fn stream(aggregate: Aggregate, name: &str) -> StreamId {
+    let id = muster_types::id::derive("bench-reports", &[name.as_bytes()]);
+    StreamId::new(TenantId::DEFAULT, aggregate, id)
+}
+
+/// Devices came to a resolution of all settings, named by its etag; all but the first resolution ask something else of one
+/// setting than devices say they were asked.
+fn resolved(etag: u8, devices: &[u8]) -> Envelope {
+    let setting = |n| policy::ResolvedSetting {
+        id: setting(n),
+        value: Some(if n == 5 && etag != 1 { other() } else { wanted() }),
+        winners: vec![0],
+        losers: vec![],
+    };
+    let resolution = policy::Resolution {
+        etag: vec![etag; 32],
+        policies: vec![policy::ResolvedPolicy { policy_id: policy_id().as_bytes().to_vec(), revision: 1 }],
+        settings: (0..SETTINGS).map(setting).collect(),
+        withheld: vec![],
+    };
+    let resolved = policy::Resolved {
+        resolution_id: vec![etag; 32],
+        devices: devices.to_vec(),
+        cause_time: None,
+        resolution: Some(resolution),
+    };
+    let changed =
+        policy::EffectivePoliciesChanged { resolved: vec![resolved], restated: true, ..Default::default() };
+    let resolutions = stream(Aggregate::Resolution, "resolution");
+    envelope(resolutions, "muster.policy.v1.EffectivePoliciesChanged", &changed)
 }
 
 /// What a device says: of its kind, a fifth has a setting that is not well, and some have a message of their own.
@@ -269,6 +297,10 @@ fn setting(number: u32) -> String {
 
 fn wanted() -> policy::SettingValue {
     policy::SettingValue { kind: Some(policy::setting_value::Kind::Boolean(true)) }
+}
+
+fn other() -> policy::SettingValue {
+    policy::SettingValue { kind: Some(policy::setting_value::Kind::Boolean(false)) }
 }
 
 fn policy_id() -> PolicyId {

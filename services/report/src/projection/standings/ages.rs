@@ -23,7 +23,7 @@ impl Ages {
         if ages == NONE { &[] } else { self.0.of(ages) }
     }
 
-    /// The ages of a device that leaves what it should have for something else, held once for each such device.
+    /// The ages of a device that leaves what it should have for something else, held once for each of these `devices`, of which there is one at least.
     pub(super) fn moved(
         &mut self,
         from: &Due,
@@ -36,8 +36,12 @@ impl Ages {
         let times = both
             .and_then(|(from_at, to)| self.carried(from, since, resolutions.of(from_at), resolutions.of(to)));
         let ages = times.map_or(NONE, |times| self.keep(times));
-        (1..devices).for_each(|_| self.hold(ages));
-        (0..devices).for_each(|_| self.release(from.ages));
+        if ages != NONE {
+            self.0.hold_for(ages, devices - 1);
+        }
+        if from.ages != NONE {
+            self.0.release_for(from.ages, devices);
+        }
         ages
     }
 
@@ -63,17 +67,5 @@ impl Ages {
     /// Keeps times, held once.
     pub(super) fn keep(&mut self, times: Box<[Timestamp]>) -> u32 {
         self.0.intern(times)
-    }
-
-    fn hold(&mut self, ages: u32) {
-        if ages != NONE {
-            self.0.hold(ages);
-        }
-    }
-
-    fn release(&mut self, ages: u32) {
-        if ages != NONE {
-            self.0.release(ages);
-        }
     }
 }

@@ -16,7 +16,7 @@ use super::drifts::Drift;
 use super::due::{self, Desired, Due, Step};
 use super::judge::{self, Class, Spoken};
 use super::pool::NONE;
-use super::tally::Judgement;
+use super::tally::{Changes, Judgement, rising};
 use super::walk::walk;
 use super::{resolutions, words::Words};
 use crate::store::{self, Key};
@@ -211,7 +211,7 @@ impl Standings {
             }
         }
         for ((from, before, ages), devices) in moved {
-            let devices: RoaringBitmap = devices.into_iter().collect();
+            let devices = rising(devices);
             let from = Due { desired: from, since: before, ages, ..Due::default() };
             let ages = self.ages.moved(&from, desired, since, devices.len(), &self.resolutions);
             self.each_due(&devices, dirty, |_, due| {
@@ -304,7 +304,9 @@ impl Standings {
             Some(said) => {
                 let (list, current) = (statuses.lists.of(said.list), said.etag == resolution.etag);
                 let spoken = || Spoken::of(list, statuses.entries.items(), settings.items());
-                tally.number((at, list.serial, current), || judge::exceptions(resolution, spoken(), current))
+                tally.number((at, statuses.serial(list), current), || {
+                    judge::exceptions(resolution, spoken(), current)
+                })
             }
         };
         let outcomes = tally.exceptions(exceptions).iter().map(|(_, outcome)| *outcome);
@@ -327,8 +329,12 @@ impl Standings {
 
     fn judge_all(&mut self, devices: &RoaringBitmap) {
         self.tally.forget();
-        let judgements: Vec<_> = devices.iter().map(|ordinal| (ordinal, self.judgement(ordinal))).collect();
-        self.tally.judge_all(judgements);
+        let mut changes = Changes::default();
+        for ordinal in devices {
+            let judgement = self.judgement(ordinal);
+            self.tally.change(ordinal, judgement, &mut changes);
+        }
+        self.tally.judge_all(changes);
     }
 
     /// Judges everybody, once all rows are loaded.

@@ -37,6 +37,10 @@ impl<T> Default for Pool<T> {
     }
 }
 
+fn count(holders: u64) -> u32 {
+    u32::try_from(holders).unwrap_or(u32::MAX)
+}
+
 /// An item by its number, also in a picture.
 pub(super) fn held<T: Clone>(items: &Column<Option<T>>, at: u32) -> &T {
     items.get(at as usize).and_then(Option::as_ref).expect("whoever has a number holds the item")
@@ -71,13 +75,24 @@ impl<T: Clone> Pool<T> {
     }
 
     pub(super) fn hold(&mut self, at: u32) {
-        self.slots[at as usize].holders += 1;
+        self.hold_for(at, 1);
+    }
+
+    /// Holds an item for so many.
+    pub(super) fn hold_for(&mut self, at: u32, holders: u64) {
+        let slot = &mut self.slots[at as usize];
+        slot.holders = slot.holders.saturating_add(count(holders));
     }
 
     /// Lets an item go; returns it when nobody holds it any more.
     pub(super) fn release(&mut self, at: u32) -> Option<T> {
+        self.release_for(at, 1)
+    }
+
+    /// Lets an item go for so many; returns it when nobody holds it any more.
+    pub(super) fn release_for(&mut self, at: u32, holders: u64) -> Option<T> {
         let slot = &mut self.slots[at as usize];
-        slot.holders = slot.holders.saturating_sub(1);
+        slot.holders = slot.holders.saturating_sub(count(holders));
         if slot.holders > 0 {
             return None;
         }

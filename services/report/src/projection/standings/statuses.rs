@@ -38,10 +38,19 @@ pub(super) struct List {
     /// Sorted by setting: the same but in a log that nobody checked.
     pub(super) sorted: Arc<[u32]>,
     pub(super) content: Content,
-    /// Never given twice, unlike the list's number.
-    pub(super) serial: u64,
+    /// The number of its shape.
+    shape: u32,
     /// Every setting is as it should be, or cannot be or is exempt.
     pub(super) well: bool,
+}
+
+/// All of a list that a judgement asks for: setting, value asked for and state of each entry, sorted by setting. Lists that
+/// differ in messages alone share it.
+#[derive(Debug, Clone)]
+struct Shape {
+    parts: Box<[(u32, u32, SettingState)]>,
+    /// Never given twice, unlike the shape's number.
+    serial: u64,
 }
 
 /// The entries and the lists.
@@ -51,6 +60,7 @@ pub(super) struct Statuses {
     pub(super) lists: Pool<List>,
     entries_by_content: FxHashMap<Content, u32>,
     lists_by_content: FxHashMap<Content, u32>,
+    shapes: Pool<Shape>,
     serials: u64,
 }
 
@@ -143,11 +153,33 @@ impl Statuses {
             sorted.sort_by_key(id);
             sorted.into()
         };
-        self.serials += 1;
         dirty.mark(Key::List(content).to_bytes());
-        let at = self.lists.insert(hash, List { entries, sorted, content, serial: self.serials, well });
+        let shape = self.shape(&sorted);
+        let at = self.lists.insert(hash, List { entries, sorted, content, shape, well });
         self.lists_by_content.insert(content, at);
         at
+    }
+
+    /// The shape of some entries, held once more.
+    fn shape(&mut self, sorted: &[u32]) -> u32 {
+        let part = |entry: &u32| {
+            let Entry { setting, desired, state, .. } = self.entries.of(*entry);
+            (*setting, *desired, *state)
+        };
+        let parts: Box<[_]> = sorted.iter().map(part).collect();
+        let hash = self.shapes.hash(&parts);
+        let found = self.shapes.find(hash, |shape| shape.parts == parts);
+        let at = found.unwrap_or_else(|| {
+            self.serials += 1;
+            self.shapes.insert(hash, Shape { parts, serial: self.serials })
+        });
+        self.shapes.hold(at);
+        at
+    }
+
+    /// Names what a judgement asks of a list: lists that are judged alike have the same, and no other ever has.
+    pub(super) fn serial(&self, list: &List) -> u64 {
+        self.shapes.of(list.shape).serial
     }
 
     /// Lets a list go, and its entries with the last holder.
@@ -155,6 +187,7 @@ impl Statuses {
         let Some(list) = self.lists.release(list) else { return };
         dirty.mark(Key::List(list.content).to_bytes());
         self.lists_by_content.remove(&list.content);
+        self.shapes.release(list.shape);
         for entry in &*list.entries {
             let Some(Entry { raw: _, content, setting, desired, state: _ }) = self.entries.release(*entry)
             else {

@@ -29,6 +29,9 @@ pub(super) struct Judgement {
 /// Settings in force that were not read back, with how they stand.
 type Exceptions = Arc<[(u32, Outcome)]>;
 
+/// Devices whose judgement changed, by how, in rising order.
+pub(super) type Changes = FxHashMap<(Option<Judgement>, Judgement), Vec<u32>>;
+
 /// The bitmaps.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -90,16 +93,18 @@ impl Tally {
         self.released(old, 1);
     }
 
-    /// Takes the new judgements of many devices in, those that change alike at once.
-    pub(super) fn judge_all(&mut self, news: impl IntoIterator<Item = (u32, Judgement)>) {
-        let mut changes: FxHashMap<(Option<Judgement>, Judgement), RoaringBitmap> = FxHashMap::default();
-        for (ordinal, new) in news {
-            let old = self.swap(ordinal, new);
-            if old != Some(new) {
-                changes.entry((old, new)).or_default().insert(ordinal);
-            }
+    /// Notes a device's new judgement among the changes that [`Tally::judge_all`] takes in; devices come in rising order.
+    pub(super) fn change(&mut self, ordinal: u32, new: Judgement, changes: &mut Changes) {
+        let old = self.swap(ordinal, new);
+        if old != Some(new) {
+            changes.entry((old, new)).or_default().push(ordinal);
         }
+    }
+
+    /// Takes the new judgements of many devices in, those that change alike at once.
+    pub(super) fn judge_all(&mut self, changes: Changes) {
         for ((old, new), devices) in changes {
+            let devices = rising(devices);
             self.shift(old, new, |bitmap, add| {
                 if add {
                     *bitmap |= &devices;
@@ -125,7 +130,7 @@ impl Tally {
 
     fn released(&mut self, old: Option<Judgement>, devices: u64) {
         if let Some(old) = old {
-            (0..devices).for_each(|_| drop(self.exceptions.release(old.exceptions)));
+            self.exceptions.release_for(old.exceptions, devices);
         }
     }
 
@@ -184,6 +189,11 @@ impl Tally {
     pub(super) fn state(&self, state: DeviceState) -> &RoaringBitmap {
         &self.states[slot(state)]
     }
+}
+
+/// The bitmap of ordinals in rising order.
+pub(super) fn rising(ordinals: Vec<u32>) -> RoaringBitmap {
+    RoaringBitmap::from_sorted_iter(ordinals).expect("a bitmap names ordinals in rising order")
 }
 
 /// The place of a state among [`DeviceState::ALL`].
