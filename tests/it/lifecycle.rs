@@ -258,7 +258,8 @@ fn a_clone_of_a_device_gets_no_policy_until_an_admin_resolves_it() {
     fs::write(boot_id, "11111111-2222-4333-8444-555555555555\n").unwrap();
     let _clone = managed.deployment.agent("clone", &managed.token);
     eventually("the two are found out", || {
-        managed.deployment.muster(&["device", "sync", &managed.device]);
+        // Refused once they are.
+        managed.deployment.tried(&["device", "sync", &managed.device]);
         let registration = managed.deployment.muster(&["registration", "get", &managed.device]);
         (registration["state"] == "quarantined").then_some(())
     });

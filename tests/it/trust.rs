@@ -99,9 +99,7 @@ fn a_full_registration_replaces_a_synthetic_one_without_a_gap_in_check_ins() {
     give(&corporate, &files);
     // Check-ins go on all the while, each answered.
     let registration = eventually("the registration is full", || {
-        let before = deployment.metric("serve", CHECK_INS);
-        deployment.muster(&["device", "sync", &id]);
-        eventually("the device checks in", || (deployment.metric("serve", CHECK_INS) > before).then_some(()));
+        checks_in(&deployment, &id);
         let registration = deployment.muster(&["registration", "get", &id]);
         (registration["kind"] == "full").then_some(registration)
     });
